@@ -1,0 +1,71 @@
+"""Bytes to messages and back. JSON, so that any language and any pair of eyes can read the bus."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Final, TypeVar, cast
+
+import msgspec
+
+from schemas.errors import ErrorCode, RunbusError
+
+T = TypeVar("T")
+
+MAX_SHOWN_CHARS: Final = 200
+_encoder: Final = msgspec.json.Encoder()
+
+
+class _Typed(msgspec.Struct):
+    type: str = ""
+
+
+_peek: Final = msgspec.json.Decoder(_Typed)
+
+
+@cache
+def _decoder(message_type: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(message_type)
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """One message as JSON bytes, with its ``type``."""
+    return _encoder.encode(message)
+
+
+def decode(data: bytes, message_type: type[T]) -> T:
+    """Read one message of a type, or of a union of types.
+
+    Raises ``unsupported_version`` if the data bears a ``type`` that is not expected here, else
+    ``invalid_message`` with the place of the fault; ``details.data`` holds the beginning of what came.
+    """
+    try:
+        result: T = _decoder(cast("Any", message_type)).decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as cause:
+        raise _decode_error(data, message_type, cause) from cause
+    return result
+
+
+def _decode_error(data: bytes, message_type: Any, cause: Exception) -> RunbusError:
+    expected = message_names(message_type)
+    shown = data[:MAX_SHOWN_CHARS].decode(errors="replace")
+    try:
+        found = _peek.decode(data).type
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        found = ""
+    if found and found not in expected:
+        return RunbusError(
+            ErrorCode.UNSUPPORTED_VERSION,
+            f"type {found[:80]!r} is not understood here: send {' or '.join(expected)}.",
+            details={"found": found[:80], "expected": expected},
+        )
+    return RunbusError(
+        ErrorCode.INVALID_MESSAGE,
+        f"not a valid {' or '.join(expected)} message: {cause}.",
+        details={"expected": expected, "data": shown},
+    )
+
+
+def message_names(message_type: Any) -> list[str]:
+    """The ``type`` of a message, or of each member of a union."""
+    members = getattr(message_type, "__args__", None) or (message_type,)
+    return [str(member.__struct_config__.tag) for member in members]

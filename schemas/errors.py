@@ -1,0 +1,116 @@
+"""What can go wrong, as a closed list of codes, one exception and one reply."""
+
+from __future__ import annotations
+
+import secrets
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class ErrorCode(StrEnum):
+    """Every code a reply or a failed execution can bear; the text says what to do, the code is for programs."""
+
+    INVALID_MESSAGE = "invalid_message"
+    """The bytes do not decode as the message that the subject takes."""
+    UNSUPPORTED_VERSION = "unsupported_version"
+    """The ``type`` is of a version, or a kind, that this part does not know."""
+    TOO_LARGE = "too_large"
+    """More than one message of the bus takes."""
+    INVALID_NAME = "invalid_name"
+    INVALID_TAG = "invalid_tag"
+    INVALID_SELECTOR = "invalid_selector"
+    INVALID_JOB = "invalid_job"
+    """A job file with an unknown field, a wrong type or a missing part; ``details.problems`` lists them."""
+    INVALID_OPTION = "invalid_option"
+    UNKNOWN_JOB = "unknown_job"
+    UNKNOWN_OPTION = "unknown_option"
+    UNKNOWN_PROJECT = "unknown_project"
+    UNKNOWN_EXECUTION = "unknown_execution"
+    UNKNOWN_RUNNER = "unknown_runner"
+    ALREADY_EXISTS = "already_exists"
+    RUNNER_ID_TAKEN = "runner_id_taken"
+    RUNNER_NOT_CONNECTED = "runner_not_connected"
+    RUNNER_CHANGE_REFUSED = "runner_change_refused"
+    """The run names another target and the job does not allow that at run time."""
+    NO_RUNNER = "no_runner"
+    PLUGIN_NOT_FOUND = "plugin_not_found"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+    TIMEOUT = "timeout"
+    """The job ran longer than its own limit."""
+    ABORTED = "aborted"
+    RUNNER_LOST = "runner_lost"
+    SUPERSEDED = "superseded"
+    STEP_FAILED = "step_failed"
+    SPAWN_FAILED = "spawn_failed"
+    NOT_ENDED = "not_ended"
+    ALREADY_ENDED = "already_ended"
+    BUSY = "busy"
+    UNAVAILABLE = "unavailable"
+    """A part that is needed does not answer."""
+    INTERNAL = "internal"
+
+
+def new_error_id() -> str:
+    """A short id that stands in the reply and in the log of whoever replied."""
+    return secrets.token_hex(6)
+
+
+class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """An error as it stands in replies and events.
+
+    ``message`` says what happened, where, and what to do. ``error_id`` is also in the log of the part named in
+    ``origin``. ``details`` holds the data that the text was built from.
+    """
+
+    code: ErrorCode
+    message: str
+    error_id: str = ""
+    origin: str = ""
+    details: dict[str, Any] = {}
+
+
+class ErrorReply(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.error.v1"):
+    """The reply to a request that was refused or failed."""
+
+    error: ErrorInfo
+
+
+class RunbusError(Exception):
+    """An error with a code, a text for people and data for programs."""
+
+    def __init__(self, code: ErrorCode, message: str, *, details: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.details = details or {}
+        self.error_id = new_error_id()
+        self.origin = ""
+
+    @classmethod
+    def from_info(cls, info: ErrorInfo) -> RunbusError:
+        """The same error on the receiving side, with the id and origin of the sender."""
+        error = cls(info.code, info.message, details=info.details)
+        error.error_id, error.origin = info.error_id, info.origin
+        return error
+
+    def info(self, origin: str = "") -> ErrorInfo:
+        """Put this error into a message."""
+        return ErrorInfo(
+            code=self.code,
+            message=self.message,
+            error_id=self.error_id,
+            origin=self.origin or origin,
+            details=self.details,
+        )
+
+
+def plugin_not_found(plugin: str, runner: str) -> RunbusError:
+    """The original's text, word for word ("The page this project comes from", 7)."""
+    return RunbusError(
+        ErrorCode.PLUGIN_NOT_FOUND,
+        f"Reason: The {plugin} plugin was not found on Runner ID = {runner}. "
+        "You may need to upgrade your Runner or select a different Runner.",
+        details={"plugin": plugin, "runner": runner},
+    )

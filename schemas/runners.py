@@ -1,0 +1,90 @@
+"""What is known of a runner: its record, its heartbeat, its plugins."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from schemas.states import RunnerStatus
+
+
+class PluginInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One plugin that a runner bears. ``problem`` is set where it is installed but cannot be loaded."""
+
+    name: str
+    version: str
+    kind: str = "step"
+    problem: str = ""
+
+
+class RunnerRecord(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.runner_record.v1"
+):
+    """A runner as the registry stores it, one value a runner. Written on change, never on a heartbeat."""
+
+    id: str
+    tags: list[str] = []
+    """Normalised. The tags in force: those the operator set, else those the runner was started with."""
+    operator_tags: bool = False
+    """The tags were set at the centre and outlive a restart of the runner with others."""
+    tags_revision: int = 0
+    projects: list[str] = ["default"]
+    local: bool = False
+    description: str = ""
+    version: str = ""
+    instance: str = ""
+    plugins: list[PluginInfo] = []
+    max_running: int = 50
+    created_at: datetime | None = None
+    registered_at: datetime | None = None
+    left_at: datetime | None = None
+    """When it stopped gracefully; None while it has not."""
+
+
+class RunnerBeat(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.runner_beat.v1"):
+    """A heartbeat on ``rb.runner.<id>.beat``."""
+
+    runner: str
+    instance: str
+    at: datetime
+    running: int
+    max_running: int
+    uptime_s: float
+    tags_revision: int = 0
+    """The revision of its tags that the runner is bound to: the registry sends newer ones again."""
+    leaving: bool = False
+    """The last one of a runner that stops gracefully."""
+    plugins: list[PluginInfo] = []
+
+
+class RunnerView(msgspec.Struct, frozen=True, kw_only=True):
+    """A runner as commands show it: its record with what the heartbeats say."""
+
+    id: str
+    status: RunnerStatus
+    tags: list[str]
+    projects: list[str]
+    local: bool
+    description: str
+    version: str
+    instance: str
+    plugins: list[PluginInfo]
+    running: int
+    max_running: int
+    uptime_s: float | None
+    created_at: datetime | None
+    last_seen_at: datetime | None
+
+
+class FleetChanged(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.fleet_changed.v1"
+):
+    """The registry announces that the answer to "who matches" may have changed, and for whom.
+
+    On ``rb.registry.changed``, core publish: a hint to ask again, never the truth itself.
+    """
+
+    runner: str
+    instance: str
+    status: RunnerStatus

@@ -1,0 +1,163 @@
+"""Names that become subject tokens, validated where they are made; tags and tag sets.
+
+A token is one level of a NATS subject. Identifiers (projects, runners, executions) are kept to letters, digits,
+``-`` and ``_``, so that they are also valid as consumer names and key-value keys. Tags may hold anything a person
+types except the separators; what a token cannot hold is escaped as ``=HH`` per UTF-8 byte, reversibly.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from schemas.errors import ErrorCode, RunbusError
+
+LOCAL_SET: Final = "local"
+"""The reserved set of the Local Runner: a job that selects nothing runs there."""
+
+RESERVED_PROJECTS: Final = frozenset({"api", "runner", "registry"})
+"""Project names that would collide with subject families of their own (``rb.api.…``, ``rb.runner.…``)."""
+
+MAX_TAG_CHARS: Final = 64
+MAX_TAGS_PER_SET: Final = 16
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_PLAIN_TAG_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-")
+_SEPARATORS = re.compile(r"[,+]")
+
+
+def identifier(kind: str, value: str) -> str:
+    """Return ``value`` if it can stand as one token; raise ``invalid_name`` (kind, value) otherwise."""
+    if not _IDENTIFIER.match(value):
+        raise RunbusError(
+            ErrorCode.INVALID_NAME,
+            f"{kind} {value[:80]!r} is not a valid name: use 1 to 64 letters, digits, '-' or '_'.",
+            details={"kind": kind, "value": value[:80]},
+        )
+    return value
+
+
+def project_name(value: str) -> str:
+    """Return ``value`` if it can name a project; raise ``invalid_name`` otherwise."""
+    if value in RESERVED_PROJECTS:
+        raise RunbusError(
+            ErrorCode.INVALID_NAME,
+            f"project {value!r} is reserved: choose another name.",
+            details={"kind": "project", "value": value},
+        )
+    return identifier("project", value)
+
+
+def tag(value: str) -> str:
+    """Normalise one tag: trimmed, lower case (``LINUX`` and ``linux`` are one tag), NFC.
+
+    Raises ``invalid_tag`` for an empty tag, a separator (``,`` or ``+``), a control character, the reserved
+    word ``local``, or more than 64 characters.
+    """
+    normal = unicodedata.normalize("NFC", value.strip().lower())
+    problem = _tag_problem(normal)
+    if problem:
+        raise RunbusError(
+            ErrorCode.INVALID_TAG,
+            f"{value[:80]!r} is not a valid tag: {problem}.",
+            details={"tag": value[:80]},
+        )
+    return normal
+
+
+def _tag_problem(normal: str) -> str:
+    if not normal:
+        return "a tag cannot be empty (look for a doubled or trailing ',' or '+')"
+    if _SEPARATORS.search(normal):
+        return "',' and '+' separate tags"
+    if any(unicodedata.category(char) in {"Cc", "Cs"} for char in normal):
+        return "it holds a control character"
+    if len(normal) > MAX_TAG_CHARS:
+        return f"it is longer than {MAX_TAG_CHARS} characters"
+    if normal == LOCAL_SET:
+        return "'local' is reserved for the Local Runner (choose it with --local, or by selecting nothing)"
+    return ""
+
+
+def escape_tag(normal: str) -> str:
+    """One subject token for one normalised tag: ``web 1`` → ``web=201``."""
+    return "".join(chr(byte) if byte in _PLAIN_TAG_BYTES else f"={byte:02X}" for byte in normal.encode())
+
+
+def unescape_tag(token: str) -> str:
+    """Inverse of :func:`escape_tag`."""
+    return re.sub(rb"=([0-9A-F]{2})", lambda match: bytes([int(match[1], 16)]), token.encode()).decode()
+
+
+class TagSet:
+    """Tags that are ANDed: sorted, without repeats; empty only as the Local Runner's set.
+
+    ``token`` is its form in subjects and consumer names (``dev+linux``), ``key`` its form in key-value keys, where
+    NATS does not allow ``+`` (``dev.linux``).
+    """
+
+    __slots__ = ("tags",)
+
+    def __init__(self, tags: Iterable[str]) -> None:
+        normal = tuple(sorted({tag(each) for each in tags}))
+        if len(normal) > MAX_TAGS_PER_SET:
+            raise RunbusError(
+                ErrorCode.INVALID_TAG,
+                f"{len(normal)} tags in one selector: {MAX_TAGS_PER_SET} is the most.",
+                details={"count": len(normal)},
+            )
+        self.tags: Final = normal
+
+    @classmethod
+    def parse(cls, text: str) -> TagSet:
+        """Read a typed tag filter: tags joined by ``,`` or ``+``, both meaning AND (``LINUX+DEV``).
+
+        Raises ``invalid_tag`` if the text or any of its parts is empty or invalid.
+        """
+        return cls(_SEPARATORS.split(text))
+
+    @classmethod
+    def from_token(cls, token: str) -> TagSet:
+        """Read the set back from a subject token."""
+        return cls(()) if token == LOCAL_SET else cls(unescape_tag(part) for part in token.split("+"))
+
+    @classmethod
+    def local(cls) -> TagSet:
+        """Return the set of the Local Runner."""
+        return cls(())
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is the Local Runner's set."""
+        return not self.tags
+
+    @property
+    def token(self) -> str:
+        """``dev+linux``, or ``local``."""
+        return "+".join(map(escape_tag, self.tags)) or LOCAL_SET
+
+    @property
+    def key(self) -> str:
+        """``dev.linux``, or ``local``."""
+        return ".".join(map(escape_tag, self.tags)) or LOCAL_SET
+
+    def matches(self, borne: frozenset[str]) -> bool:
+        """Whether a runner that bears the normalised tags ``borne`` serves this set (not asked of ``local``)."""
+        return borne.issuperset(self.tags)
+
+    def __str__(self) -> str:
+        return "+".join(self.tags) or LOCAL_SET
+
+    def __repr__(self) -> str:
+        return f"TagSet({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TagSet) and self.tags == other.tags
+
+    def __hash__(self) -> int:
+        return hash(self.tags)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tags)
