@@ -1,4 +1,4 @@
-"""Which runners a job reaches: from what a job or a run says to a tag set (the page this comes from, points 1 to 3)."""
+"""Which runners a job reaches: from what a job or a run says to a tag set (the original's points 1 to 3)."""
 
 from __future__ import annotations
 

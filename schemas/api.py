@@ -129,9 +129,7 @@ class ExecutionListRequest(
     """``next_cursor`` of the page before."""
 
 
-class ExecutionPage(
-    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.execution_page.v1"
-):
+class ExecutionPage(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.execution_page.v1"):
     """One page. ``events_behind`` is above 0 while a new read model is still being filled."""
 
     executions: list[ExecutionView]
@@ -271,9 +269,7 @@ class RunnerListRequest(
     status: RunnerStatus | None = None
 
 
-class RunnerList(
-    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.runner_list_reply.v1"
-):
+class RunnerList(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.runner_list_reply.v1"):
     """Runners."""
 
     runners: list[RunnerView]
@@ -359,7 +355,7 @@ class MatchRequest(
 
 
 class MatchReply(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.match_reply.v1"):
-    """The runner set, Healthy and Unhealthy ones first; ``borne_by_none`` are the tags no runner of the project has."""
+    """The runner set, connected ones first; ``borne_by_none`` are the tags no connected runner has."""
 
     runners: list[RunnerView]
     borne_by_none: list[str] = []
@@ -390,9 +386,7 @@ class ProjectListRequest(
     """All projects."""
 
 
-class ProjectRecord(
-    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.project_record.v1"
-):
+class ProjectRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.project_record.v1"):
     """A project as it is stored."""
 
     name: str
@@ -400,9 +394,7 @@ class ProjectRecord(
     created_at: datetime | None = None
 
 
-class ProjectList(
-    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.project_list_reply.v1"
-):
+class ProjectList(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.project_list_reply.v1"):
     """Projects, by name."""
 
     projects: list[ProjectRecord]

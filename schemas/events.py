@@ -29,9 +29,7 @@ class StepOutcome(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorInfo | None = None
 
 
-class ExecutionQueued(
-    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.execution_queued.v1"
-):
+class ExecutionQueued(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.execution_queued.v1"):
     """The request was accepted; it is durable from here on. Assignment 0, author: the dispatcher."""
 
     execution: str
@@ -85,9 +83,7 @@ class AssignmentFinished(
     """Sequence in the LOGS stream of the last log chunk; 0 where there is no output."""
 
 
-class AbortRequested(
-    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.abort_requested.v1"
-):
+class AbortRequested(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.abort_requested.v1"):
     """Someone asked for the execution to be ended. Assignment 0."""
 
     execution: str
@@ -101,7 +97,7 @@ Event: TypeAlias = ExecutionQueued | AssignmentStarted | AssignmentFinished | Ab
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.assignment.v1"):
-    """The part of an execution that one runner carries out, on ``rb.<project>.tag.<set>.job.<execution>.<assignment>``."""
+    """What one runner carries out, on ``rb.<project>.tag.<set>.job.<execution>.<assignment>``."""
 
     execution: str
     assignment: str

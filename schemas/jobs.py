@@ -47,9 +47,7 @@ class JobRef(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.group}/{self.name}" if self.group else self.name
 
 
-class JobDefinition(
-    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.job_definition.v1"
-):
+class JobDefinition(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.job_definition.v1"):
     """A job as it is stored, one value a job, in the bucket of job definitions."""
 
     uuid: str

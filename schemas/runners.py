@@ -18,9 +18,7 @@ class PluginInfo(msgspec.Struct, frozen=True, kw_only=True):
     problem: str = ""
 
 
-class RunnerRecord(
-    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.runner_record.v1"
-):
+class RunnerRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.runner_record.v1"):
     """A runner as the registry stores it, one value a runner. Written on change, never on a heartbeat."""
 
     id: str
@@ -77,9 +75,7 @@ class RunnerView(msgspec.Struct, frozen=True, kw_only=True):
     last_seen_at: datetime | None
 
 
-class FleetChanged(
-    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.fleet_changed.v1"
-):
+class FleetChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.fleet_changed.v1"):
     """The registry announces that the answer to "who matches" may have changed, and for whom.
 
     On ``rb.registry.changed``, core publish: a hint to ask again, never the truth itself.
