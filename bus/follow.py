@@ -1,0 +1,139 @@
+"""Following a stream in order from a sequence on, without gaps, across reconnects and server restarts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import nats.errors
+import structlog
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+from nats.js.errors import APIError
+
+from bus.connection import Bus
+from bus.pull import EXPIRES_S, Delivery, Puller
+
+BATCH: Final = 512
+_RETRY_S: Final = 0.5
+_INACTIVE_S: Final = 60.0
+
+log = structlog.get_logger("bus")
+
+
+class Follower:
+    """An ordered consumer: calls ``on_message`` for every message of ``subject`` after sequence ``after_seq``.
+
+    Each message comes exactly once per follower and in stream order: where the connection, the server or the
+    consumer is lost, a new consumer starts behind the last message seen. With ``last_per_subject`` it starts with
+    the last message of each subject (a key-value bucket's content) instead.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        stream: str,
+        subject: str,
+        *,
+        on_message: Callable[[Delivery], Awaitable[None]],
+        after_seq: int = 0,
+        last_per_subject: bool = False,
+    ) -> None:
+        self._bus = bus
+        self._stream = stream
+        self._subject = subject
+        self._on_message = on_message
+        self._last_per_subject = last_per_subject
+        self._puller: Puller | None = None
+        self._consumer_seq = 0
+        self._wake = asyncio.Event()
+        self._broken = True
+        self.seq = after_seq
+        """The sequence of the last message handed on."""
+        self.pending = 0
+        """How many were waiting in the stream when the consumer was made, or at the last message."""
+        self.caught_up = asyncio.Event()
+        """Set once everything that was there at the start has been handed on."""
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        stop_listening = self._bus.on_reconnect(self._reconnected)
+        try:
+            while True:
+                if self._broken and not await self._restart():
+                    await asyncio.sleep(_RETRY_S)
+                    continue
+                await self._top_up()
+                await self._wait()
+        finally:
+            stop_listening()
+            if self._puller is not None:
+                await self._puller.withdraw()
+
+    async def _restart(self) -> bool:
+        if self._puller is not None:
+            await self._puller.withdraw()
+            self._puller = None
+        try:
+            info = await self._bus.js.add_consumer(self._stream, self._config())
+        except (APIError, nats.errors.Error) as cause:
+            log.debug("follow.retry", stream=self._stream, error=str(cause))
+            return False
+        self._broken = False
+        self._consumer_seq = 0
+        self.pending = info.num_pending or 0
+        if self.pending == 0:
+            self.caught_up.set()
+        self._puller = Puller(
+            self._bus, self._stream, info.name,
+            on_message=self._receive, on_idle=self._wake.set, on_gone=self._break,
+        )  # fmt: skip
+        return True
+
+    def _config(self) -> ConsumerConfig:
+        fresh = self._last_per_subject and self.seq == 0
+        return ConsumerConfig(
+            deliver_policy=DeliverPolicy.LAST_PER_SUBJECT if fresh else DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=None if fresh else self.seq + 1,
+            ack_policy=AckPolicy.NONE,
+            filter_subject=self._subject,
+            mem_storage=True,
+            num_replicas=1,
+            inactive_threshold=_INACTIVE_S,
+        )
+
+    async def _top_up(self) -> None:
+        if self._puller is not None and self._puller.outstanding < BATCH // 2:
+            await self._puller.ask(BATCH - self._puller.outstanding)
+
+    async def _wait(self) -> None:
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(EXPIRES_S):
+                await self._wake.wait()
+        except TimeoutError:
+            if self._puller is not None and self._puller.overdue:
+                self._broken = True
+
+    async def _receive(self, delivery: Delivery) -> None:
+        if self._broken:
+            return
+        self._consumer_seq += 1
+        if delivery.consumer_seq != self._consumer_seq:
+            log.warning("follow.gap", stream=self._stream, after_seq=self.seq)
+            self._break()
+            return
+        await self._on_message(delivery)
+        self.seq = delivery.seq
+        self.pending = delivery.pending
+        if delivery.pending == 0:
+            self.caught_up.set()
+        if self._puller is not None and self._puller.outstanding < BATCH // 2:
+            self._wake.set()
+
+    def _break(self) -> None:
+        self._broken = True
+        self._wake.set()
+
+    async def _reconnected(self) -> None:
+        self._break()
