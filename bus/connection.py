@@ -16,10 +16,14 @@ from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 
+from schemas.catalog import Endpoint
 from schemas.codec import decode, encode
 from schemas.errors import ErrorCode, ErrorReply, RunbusError
+from schemas.subjects import Subjects
 
 T = TypeVar("T")
+RequestT = TypeVar("RequestT", bound=msgspec.Struct)
+ReplyT = TypeVar("ReplyT", bound=msgspec.Struct)
 
 HEADER_MSG_ID: Final = "Nats-Msg-Id"
 HEADER_EXPECT_SEQ: Final = "Nats-Expected-Last-Subject-Sequence"
@@ -116,6 +120,18 @@ class Bus:
         if reply.headers and HEADER_ERROR_CODE in reply.headers:
             raise RunbusError.from_info(decode(reply.data, ErrorReply).error)
         return decode(reply.data, reply_type)
+
+    async def call(
+        self,
+        subjects: Subjects,
+        endpoint: Endpoint[RequestT, ReplyT],
+        request: RequestT,
+        *,
+        runner: str = "",
+        timeout_s: float = 5.0,
+    ) -> ReplyT:
+        """Call an endpoint of the contract; raises as :meth:`request` does."""
+        return await self.request(endpoint.subject(subjects, runner), request, endpoint.reply, timeout_s=timeout_s)
 
     async def append(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
@@ -19,11 +19,15 @@ from nats.micro.request import Request
 from nats.micro.service import Service
 
 from bus.connection import HEADER_ERROR_CODE, HEADER_ERROR_TEXT, Bus
+from schemas.catalog import Endpoint
 from schemas.codec import decode, encode
 from schemas.errors import ErrorCode, ErrorReply, RunbusError, new_error_id
+from schemas.subjects import Subjects
 
 MAX_AT_ONCE: Final = 4096
 
+RequestT = TypeVar("RequestT", bound=msgspec.Struct)
+ReplyT = TypeVar("ReplyT", bound=msgspec.Struct)
 Handler = Callable[[Any], Awaitable[msgspec.Struct]]
 Respond = Callable[[bytes, dict[str, str] | None], Awaitable[None]]
 
@@ -37,6 +41,17 @@ class Route(msgspec.Struct, frozen=True):
     subject: str
     request_type: Any
     handler: Handler
+
+
+def route(
+    subjects: Subjects,
+    endpoint: Endpoint[RequestT, ReplyT],
+    handler: Callable[[RequestT], Awaitable[ReplyT]],
+    *,
+    runner: str = "",
+) -> Route:
+    """Serve an endpoint of the contract; ``runner`` is the id where it is an endpoint of a runner."""
+    return Route(endpoint.verb, endpoint.subject(subjects, runner), endpoint.request, handler)
 
 
 class Answerer:
@@ -95,22 +110,20 @@ def _header_text(message: str) -> str:
     return first_line.encode("ascii", "replace").decode()[:500]
 
 
-async def answer_on(bus: Bus, route: Route, answerer: Answerer, *, queue: str = "") -> Subscription:
+async def answer_on(bus: Bus, on: Route, answerer: Answerer, *, queue: str = "") -> Subscription:
     """Answer requests on a plain subject (control of one runner, requests to a tag set)."""
 
     async def receive(msg: Msg) -> None:
-        answerer.accept(route, msg.data, _responder(bus, msg.reply))
+        answerer.accept(on, msg.data, _responder(bus, msg.reply))
 
-    return await bus.subscribe(route.subject, receive, queue=queue)
+    return await bus.subscribe(on.subject, receive, queue=queue)
 
 
 async def serve_api(bus: Bus, name: str, version: str, routes: Sequence[Route], answerer: Answerer) -> Service:
     """Serve endpoints as a NATS micro service (ADR-32): discovery by ``$SRV.PING|INFO|STATS``, a queue group."""
     service = await add_service(bus.client, name=name, version=version, description=f"Runbus {name}")
-    for route in routes:
-        await service.add_endpoint(
-            name=route.verb, subject=route.subject, handler=_micro_handler(bus, route, answerer)
-        )
+    for each in routes:
+        await service.add_endpoint(name=each.verb, subject=each.subject, handler=_micro_handler(bus, each, answerer))
     return service
 
 

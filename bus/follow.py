@@ -54,6 +54,7 @@ class Follower:
         """How many were waiting in the stream when the consumer was made, or at the last message."""
         self.caught_up = asyncio.Event()
         """Set once everything that was there at the start has been handed on."""
+        self._awaited: list[tuple[int, asyncio.Future[None]]] = []
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -69,6 +70,25 @@ class Follower:
             stop_listening()
             if self._puller is not None:
                 await self._puller.withdraw()
+
+    async def reach(self, seq: int, *, within_s: float = 2.0) -> bool:
+        """Wait until the message of that sequence was handed on; False if that takes longer."""
+        if self.seq >= seq:
+            return True
+        reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._awaited.append((seq, reached))
+        try:
+            async with asyncio.timeout(within_s):
+                await reached
+        except TimeoutError:
+            return False
+        finally:
+            self._awaited = [each for each in self._awaited if each[1] is not reached]
+        return True
+
+    async def sync(self, *, within_s: float = 2.0) -> bool:
+        """Wait until everything that is in the stream now was handed on; False if that takes longer."""
+        return await self.reach(await self._bus.last_seq(self._stream), within_s=within_s)
 
     async def _restart(self) -> bool:
         if self._puller is not None:
@@ -91,7 +111,7 @@ class Follower:
         return True
 
     def _config(self) -> ConsumerConfig:
-        fresh = self._last_per_subject and self.seq == 0
+        fresh = self._last_per_subject
         return ConsumerConfig(
             deliver_policy=DeliverPolicy.LAST_PER_SUBJECT if fresh else DeliverPolicy.BY_START_SEQUENCE,
             opt_start_seq=None if fresh else self.seq + 1,
@@ -126,6 +146,9 @@ class Follower:
         await self._on_message(delivery)
         self.seq = delivery.seq
         self.pending = delivery.pending
+        for seq, reached in self._awaited:
+            if self.seq >= seq and not reached.done():
+                reached.set_result(None)
         if delivery.pending == 0:
             self.caught_up.set()
         if self._puller is not None and self._puller.outstanding < BATCH // 2:

@@ -7,12 +7,14 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Protocol, Self, TypeVar
 
 import structlog
 
+from bus import logs
+from bus.settings import load
 from schemas.errors import RunbusError
 
 EXIT_OK: Final = 0
@@ -20,6 +22,21 @@ EXIT_FAILED: Final = 1
 EXIT_KILLED: Final = 130
 
 log = structlog.get_logger("lifecycle")
+
+
+class ServiceSettings(Protocol):
+    """What the settings of every service have."""
+
+    @property
+    def log_level(self) -> str:
+        """``debug``, ``info``, ``warning``, ``error``."""
+
+    @property
+    def log_format(self) -> logs.LogFormat:
+        """``auto``, ``console``, ``json``."""
+
+
+S = TypeVar("S", bound=ServiceSettings)
 
 
 class StopSignal:
@@ -106,15 +123,55 @@ async def _main_with_signals(main: Callable[[StopSignal], Coroutine[Any, Any, in
             loop.remove_signal_handler(number)
 
 
-async def run_until_stopped(stop: StopSignal, tasks: list[Awaitable[None]]) -> None:
-    """Wait for the stop signal; a background task that fails before it is raised as it is."""
-    running = [asyncio.ensure_future(task) for task in tasks]
-    waiter = asyncio.ensure_future(stop.wait())
-    try:
-        done, _ = await asyncio.wait([waiter, *running], return_when=asyncio.FIRST_COMPLETED)
-        for task in done - {waiter}:
-            await task
-    finally:
-        for task in (waiter, *running):
+class Background:
+    """Tasks that run beside the rest of an ``async with`` block, and are cancelled at its end."""
+
+    def __init__(self, *coroutines: Coroutine[Any, Any, None]) -> None:
+        self._coroutines = coroutines
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        """Start them."""
+        self._tasks = [asyncio.ensure_future(each) for each in self._coroutines]
+        return self
+
+    async def until(self, stop: StopSignal) -> None:
+        """Wait for the stop signal; a task that fails before it is raised as it is."""
+        waiter = asyncio.ensure_future(stop.wait())
+        try:
+            done, _ = await asyncio.wait([waiter, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {waiter}:
+                await task
+        finally:
+            waiter.cancel()
+
+    async def __aexit__(self, *_exc: object) -> None:
+        """Cancel what still runs, and wait until it has ended."""
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(waiter, *running, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def main_of_service(
+    part: str, settings_type: type[S], run: Callable[[S, StopSignal], Coroutine[Any, Any, int]], *, use_uvloop: bool
+) -> int:
+    """``__main__`` of a service: settings from the environment, logs, run, exit code."""
+    return run_configured(part, lambda: load(settings_type, os.environ), run, use_uvloop=use_uvloop)
+
+
+def run_configured(
+    part: str,
+    read_settings: Callable[[], S],
+    run: Callable[[S, StopSignal], Coroutine[Any, Any, int]],
+    *,
+    use_uvloop: bool,
+) -> int:
+    """Read the settings, set the logs up, run until stopped; a typed error is reported, and the code is 1."""
+    try:
+        settings = read_settings()
+    except RunbusError as error:
+        logs.configure(part=part)
+        _report(error)
+        return EXIT_FAILED
+    logs.configure(part=part, level=settings.log_level, form=settings.log_format)
+    return run_process(lambda stop: run(settings, stop), use_uvloop=use_uvloop)

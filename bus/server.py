@@ -67,7 +67,7 @@ class EmbeddedServer:
         config = settings.data_dir / "nats-server.conf"
         config.write_text(self._configuration())
         with self.log_path.open("wb") as log:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: ASYNC220 (a fork takes under a millisecond)
                 [binary, "-c", str(config)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 (started before any thread; runs one system call)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
 from schemas.errors import ErrorCode, RunbusError
 
-T = TypeVar("T", bound=msgspec.Struct)
+T = TypeVar("T")
 
 PREFIX: Final = "RUNBUS_"
 SHARED: Final = frozenset(
@@ -29,7 +29,7 @@ def load(settings_type: type[T], env: Mapping[str, str], **overrides: Any) -> T:
     Raises ``invalid_message`` for a value of the wrong type and for a ``RUNBUS_`` name that no part knows.
     """
     refuse_unknown(env)
-    fields = {field.name for field in msgspec.structs.fields(settings_type)}
+    fields = {field.name for field in msgspec.structs.fields(cast("Any", settings_type))}
     values: dict[str, Any] = {name: env[key] for name in fields if (key := PREFIX + name.upper()) in env}
     values.update({name: value for name, value in overrides.items() if value is not None})
     try:

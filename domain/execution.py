@@ -42,12 +42,13 @@ def _queued(view: ExecutionView, event: ExecutionQueued) -> ExecutionView:
 
 
 def _started(view: ExecutionView, event: AssignmentStarted) -> ExecutionView:
-    if view.state in FINAL or event.attempt < view.attempt:
-        return msgspec.structs.replace(view, started_at=view.started_at or event.at)
+    ended = view.state in FINAL
+    if event.attempt < view.attempt or (ended and event.attempt != view.attempt):
+        return view
     return msgspec.structs.replace(
         view,
-        state=ExecutionState.RUNNING,
-        runner=event.runner,
+        state=view.state if ended else ExecutionState.RUNNING,
+        runner=(view.runner or event.runner) if ended else event.runner,
         instance=event.instance,
         attempt=event.attempt,
         started_at=event.at,
@@ -55,7 +56,7 @@ def _started(view: ExecutionView, event: AssignmentStarted) -> ExecutionView:
 
 
 def _finished(view: ExecutionView, event: AssignmentFinished) -> ExecutionView:
-    if view.state in FINAL:
+    if view.state in FINAL or event.state not in FINAL:
         return view
     return msgspec.structs.replace(
         view,

@@ -45,12 +45,23 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def status_of(record: RunnerRecord, presence: Presence | None, now: datetime, clocks: Clocks) -> RunnerStatus:
-    """New, Healthy, Unhealthy, Unknown or Down."""
+def status_of(
+    record: RunnerRecord,
+    presence: Presence | None,
+    now: datetime,
+    clocks: Clocks,
+    *,
+    watching_since: datetime | None = None,
+) -> RunnerStatus:
+    """New, Healthy, Unhealthy, Unknown or Down.
+
+    ``watching_since`` is when the centre itself began to listen: silence before that is not the runner's.
+    """
     if presence is None:
         if record.registered_at is None:
             return RunnerStatus.NEW
-        silent_s = (now - record.registered_at).total_seconds()
+        heard_at = max(record.registered_at, watching_since or record.registered_at)
+        silent_s = (now - heard_at).total_seconds()
         if record.left_at is not None or silent_s >= clocks.down_after_s:
             return RunnerStatus.DOWN
         return RunnerStatus.UNKNOWN
@@ -62,11 +73,11 @@ def status_of(record: RunnerRecord, presence: Presence | None, now: datetime, cl
     return RunnerStatus.UNHEALTHY if presence.running >= presence.max_running else RunnerStatus.HEALTHY
 
 
-def view_of(record: RunnerRecord, presence: Presence | None, now: datetime, clocks: Clocks) -> RunnerView:
+def view_of(record: RunnerRecord, presence: Presence | None, status: RunnerStatus) -> RunnerView:
     """A runner as commands show it."""
     return RunnerView(
         id=record.id,
-        status=status_of(record, presence, now, clocks),
+        status=status,
         tags=record.tags,
         projects=record.projects,
         local=record.local,

@@ -10,7 +10,7 @@ _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def new_execution_id(now_s: float | None = None) -> str:
-    """A fresh id, in lower case; no two are alike, and later ones sort behind earlier ones."""
+    """A fresh id, in lower case; no two are alike, and later ones sort behind earlier ones, to the millisecond."""
     millis = int((time.time() if now_s is None else now_s) * 1000)
     value = (millis << 80) | secrets.randbits(80)
     return "".join(_ALPHABET[(value >> shift) & 31] for shift in range(125, -5, -5))

@@ -6,7 +6,6 @@ for more fields. ``type`` may be left out of a request, and then means the versi
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 
 import msgspec
@@ -15,7 +14,7 @@ from schemas.errors import ErrorInfo
 from schemas.events import StepOutcome
 from schemas.jobs import JobDefinition, JobRef, RunnerSelector, Step
 from schemas.runners import PluginInfo, RunnerView
-from schemas.states import ExecutionState, RunnerStatus
+from schemas.states import ExecutionState, Instant, RunnerStatus
 
 DEFAULT_PROJECT = "default"
 
@@ -75,12 +74,12 @@ class ExecutionView(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     runner: str = ""
     instance: str = ""
     attempt: int = 0
-    queued_at: datetime | None = None
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
+    queued_at: Instant | None = None
+    started_at: Instant | None = None
+    finished_at: Instant | None = None
     duration_s: float | None = None
     timeout_s: float | None = None
-    deadline_at: datetime | None = None
+    deadline_at: Instant | None = None
     exit_code: int | None = None
     signal: str | None = None
     steps: list[Step] = []
@@ -120,8 +119,8 @@ class ExecutionListRequest(
     """A job's uuid or ``group/name``."""
     states: list[ExecutionState] = []
     runner: str = ""
-    since: datetime | None = None
-    until: datetime | None = None
+    since: Instant | None = None
+    until: Instant | None = None
     text: str = ""
     """Words that stand in the title, the commands, the user or the error."""
     limit: int = 20
@@ -229,7 +228,6 @@ class RegisterRequest(
     msgspec.Struct,
     frozen=True,
     kw_only=True,
-    forbid_unknown_fields=True,
     tag_field="type",
     tag="runbus.register.v1",
 ):
@@ -323,7 +321,7 @@ class RunnerCreateRequest(
 
     runner: str
     tags: list[str]
-    projects: list[str] = [DEFAULT_PROJECT]
+    projects: list[str] = msgspec.field(default_factory=lambda: [DEFAULT_PROJECT])
     description: str = ""
 
 
@@ -391,7 +389,7 @@ class ProjectRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
 
     name: str
     description: str = ""
-    created_at: datetime | None = None
+    created_at: Instant | None = None
 
 
 class ProjectList(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.project_list_reply.v1"):
@@ -428,7 +426,6 @@ class ConfigureRequest(
     msgspec.Struct,
     frozen=True,
     kw_only=True,
-    forbid_unknown_fields=True,
     tag_field="type",
     tag="runbus.runner_configure.v1",
 ):
@@ -444,7 +441,6 @@ class RunnerAbortRequest(
     msgspec.Struct,
     frozen=True,
     kw_only=True,
-    forbid_unknown_fields=True,
     tag_field="type",
     tag="runbus.runner_abort.v1",
 ):

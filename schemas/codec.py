@@ -12,6 +12,8 @@ from schemas.errors import ErrorCode, RunbusError
 T = TypeVar("T")
 
 MAX_SHOWN_CHARS: Final = 200
+_UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""Nesting too deep for the decoder is a fault of the data, too."""
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -40,7 +42,7 @@ def decode(data: bytes, message_type: type[T]) -> T:
     """
     try:
         result: T = _decoder(cast("Any", message_type)).decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as cause:
+    except _UNDECODABLE as cause:
         raise _decode_error(data, message_type, cause) from cause
     return result
 
@@ -50,7 +52,7 @@ def _decode_error(data: bytes, message_type: Any, cause: Exception) -> RunbusErr
     shown = data[:MAX_SHOWN_CHARS].decode(errors="replace")
     try:
         found = _peek.decode(data).type
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNDECODABLE:
         found = ""
     if found and found not in expected:
         return RunbusError(

@@ -6,14 +6,13 @@ after its first is published on the condition that nothing else was (``Nats-Expe
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TypeAlias
 
 import msgspec
 
 from schemas.errors import ErrorInfo
 from schemas.jobs import JobRef, Step
-from schemas.states import ExecutionState
+from schemas.states import ExecutionState, Instant
 
 
 class StepOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +33,7 @@ class ExecutionQueued(msgspec.Struct, frozen=True, kw_only=True, tag_field="type
 
     execution: str
     project: str
-    at: datetime
+    at: Instant
     title: str
     """The job's path, or the first line of what an ad hoc run runs."""
     steps: list[Step]
@@ -43,8 +42,8 @@ class ExecutionQueued(msgspec.Struct, frozen=True, kw_only=True, tag_field="type
     job: JobRef | None = None
     user: str = ""
     timeout_s: float | None = None
-    deadline_at: datetime | None = None
-    assignments: list[str] = ["1"]
+    deadline_at: Instant | None = None
+    assignments: list[str] = msgspec.field(default_factory=lambda: ["1"])
 
 
 class AssignmentStarted(
@@ -56,7 +55,7 @@ class AssignmentStarted(
     assignment: str
     project: str
     attempt: int
-    at: datetime
+    at: Instant
     runner: str
     instance: str
     """The run of the runner's process: a restarted runner has the same id and another instance."""
@@ -71,7 +70,7 @@ class AssignmentFinished(
     assignment: str
     project: str
     attempt: int
-    at: datetime
+    at: Instant
     state: ExecutionState
     runner: str = ""
     exit_code: int | None = None
@@ -88,7 +87,7 @@ class AbortRequested(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"
 
     execution: str
     project: str
-    at: datetime
+    at: Instant
     user: str = ""
     reason: str = ""
 

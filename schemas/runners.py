@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import msgspec
 
-from schemas.states import RunnerStatus
+from schemas.states import Instant, RunnerStatus
 
 
 class PluginInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,16 +25,16 @@ class RunnerRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
     operator_tags: bool = False
     """The tags were set at the centre and outlive a restart of the runner with others."""
     tags_revision: int = 0
-    projects: list[str] = ["default"]
+    projects: list[str] = msgspec.field(default_factory=lambda: ["default"])
     local: bool = False
     description: str = ""
     version: str = ""
     instance: str = ""
     plugins: list[PluginInfo] = []
     max_running: int = 50
-    created_at: datetime | None = None
-    registered_at: datetime | None = None
-    left_at: datetime | None = None
+    created_at: Instant | None = None
+    registered_at: Instant | None = None
+    left_at: Instant | None = None
     """When it stopped gracefully; None while it has not."""
 
 
@@ -45,7 +43,7 @@ class RunnerBeat(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 
     runner: str
     instance: str
-    at: datetime
+    at: Instant
     running: int
     max_running: int
     uptime_s: float
@@ -71,8 +69,8 @@ class RunnerView(msgspec.Struct, frozen=True, kw_only=True):
     running: int
     max_running: int
     uptime_s: float | None
-    created_at: datetime | None
-    last_seen_at: datetime | None
+    created_at: Instant | None
+    last_seen_at: Instant | None
 
 
 class FleetChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.fleet_changed.v1"):

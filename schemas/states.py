@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final, TypeAlias
+
+import msgspec
+
+Instant: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
+"""A moment with its offset from UTC; one without is refused, for it cannot be compared with another."""
 
 
 class ExecutionState(StrEnum):
@@ -14,6 +20,7 @@ class ExecutionState(StrEnum):
     RUNNING = "running"
     """One runner has claimed it."""
     SUCCEEDED = "succeeded"
+    """Every step ended well."""
     FAILED = "failed"
     """A step failed, or what it needs was missing."""
     ABORTED = "aborted"
@@ -53,6 +60,7 @@ class RunnerStatus(StrEnum):
     NEW = "New"
     """Known, but never checked in."""
     HEALTHY = "Healthy"
+    """It beats, and has room for more."""
     UNHEALTHY = "Unhealthy"
     """At its maximum of running operations: others are preferred."""
     UNKNOWN = "Unknown"

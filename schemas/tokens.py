@@ -20,34 +20,54 @@ LOCAL_SET: Final = "local"
 RESERVED_PROJECTS: Final = frozenset({"api", "runner", "registry"})
 """Project names that would collide with subject families of their own (``rb.api.…``, ``rb.runner.…``)."""
 
+RESERVED_RUNNERS: Final = frozenset({"exec", "log", "dispatcher"})
+"""Runner ids that would put ``rb.runner.<id>.…`` into a stream (``rb.*.exec.>``, ``rb.*.log.>``), or the runner's
+events under the name of the dispatcher."""
+
 MAX_TAG_CHARS: Final = 64
 MAX_TAGS_PER_SET: Final = 16
+MAX_SET_TOKEN_CHARS: Final = 190
+"""With a project's 64 and the ``+`` between them, the 255 that NATS allows in a consumer's name."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _PLAIN_TAG_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-")
 _SEPARATORS = re.compile(r"[,+]")
+_RESERVED: Final = {"project": RESERVED_PROJECTS, "runner id": RESERVED_RUNNERS}
 
 
 def identifier(kind: str, value: str) -> str:
-    """Return ``value`` if it can stand as one token; raise ``invalid_name`` (kind, value) otherwise."""
+    """Return ``value`` if it can stand as one token; raise ``invalid_name`` (kind, value) otherwise.
+
+    Of kinds ``project`` and ``runner id`` some names are reserved.
+    """
     if not _IDENTIFIER.match(value):
         raise RunbusError(
             ErrorCode.INVALID_NAME,
             f"{kind} {value[:80]!r} is not a valid name: use 1 to 64 letters, digits, '-' or '_'.",
-            details={"kind": kind, "value": value[:80]},
+            details={"kind": kind, "value": _shown(value)},
+        )
+    if value in _RESERVED.get(kind, frozenset()):
+        raise RunbusError(
+            ErrorCode.INVALID_NAME,
+            f"{kind} {value!r} is reserved: choose another name.",
+            details={"kind": kind, "value": value},
         )
     return value
 
 
 def project_name(value: str) -> str:
     """Return ``value`` if it can name a project; raise ``invalid_name`` otherwise."""
-    if value in RESERVED_PROJECTS:
-        raise RunbusError(
-            ErrorCode.INVALID_NAME,
-            f"project {value!r} is reserved: choose another name.",
-            details={"kind": "project", "value": value},
-        )
     return identifier("project", value)
+
+
+def runner_id(value: str) -> str:
+    """Return ``value`` if it can name a runner; raise ``invalid_name`` otherwise."""
+    return identifier("runner id", value)
+
+
+def _shown(value: str) -> str:
+    """The beginning of what came, such that it can be sent: without lone surrogates."""
+    return value[:80].encode(errors="backslashreplace").decode()
 
 
 def tag(value: str) -> str:
@@ -62,7 +82,7 @@ def tag(value: str) -> str:
         raise RunbusError(
             ErrorCode.INVALID_TAG,
             f"{value[:80]!r} is not a valid tag: {problem}.",
-            details={"tag": value[:80]},
+            details={"tag": _shown(value)},
         )
     return normal
 
@@ -108,6 +128,13 @@ class TagSet:
                 f"{len(normal)} tags in one selector: {MAX_TAGS_PER_SET} is the most.",
                 details={"count": len(normal)},
             )
+        if len("+".join(map(escape_tag, normal))) > MAX_SET_TOKEN_CHARS:
+            raise RunbusError(
+                ErrorCode.INVALID_TAG,
+                f"the tags of one selector are too long together: {MAX_SET_TOKEN_CHARS} characters are the most, "
+                "where each byte that is no lower-case letter, digit, '-' or '_' counts three.",
+                details={"tags": list(normal)},
+            )
         self.tags: Final = normal
 
     @classmethod
@@ -120,8 +147,17 @@ class TagSet:
 
     @classmethod
     def from_token(cls, token: str) -> TagSet:
-        """Read the set back from a subject token."""
-        return cls(()) if token == LOCAL_SET else cls(unescape_tag(part) for part in token.split("+"))
+        """Read the set back from a subject token; raise ``invalid_tag`` if it cannot be one."""
+        if token == LOCAL_SET:
+            return cls(())
+        try:
+            return cls([unescape_tag(part) for part in token.split("+")])
+        except UnicodeError as cause:
+            raise RunbusError(
+                ErrorCode.INVALID_TAG,
+                f"{token[:80]!r} is not the token of a tag set.",
+                details={"token": _shown(token)},
+            ) from cause
 
     @classmethod
     def local(cls) -> TagSet:

@@ -1,0 +1,135 @@
+"""Durable job requests: published while every dispatcher may be down, accepted when one is there."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+import structlog
+
+from bus.connection import Bus, Condition, WrongLastSequenceError
+from bus.pull import Delivery, Puller
+from schemas.api import DEFAULT_PROJECT, RunRequest
+from schemas.codec import decode, encode
+from schemas.errors import ErrorCode, RunbusError
+from schemas.events import AssignmentFinished
+from schemas.states import ExecutionState
+from schemas.subjects import AUTHOR_DISPATCHER, Subjects
+from schemas.tokens import identifier
+from services.dispatcher.accept import FIRST_ASSIGNMENT, Acceptance
+
+AT_ONCE: Final = 256
+_LOOK_EVERY_S: Final = 5.0
+_LATER_S: Final = 1.0
+
+log = structlog.get_logger("dispatcher")
+
+
+class _Named(msgspec.Struct):
+    id: str = ""
+
+
+class DurableRequests:
+    """Takes requests from the stream, shared with the other dispatchers; each is answered by events.
+
+    The execution's id is the request's ``id``, or ``q-<sequence in the stream>``: the same at every delivery, so
+    that a request delivered twice is one execution. A refused request is an execution that failed, with the reason.
+    """
+
+    def __init__(self, bus: Bus, subjects: Subjects, acceptance: Acceptance) -> None:
+        self._bus = bus
+        self._subjects = subjects
+        self._acceptance = acceptance
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._puller = Puller(
+            bus, subjects.requests_stream, subjects.requests_consumer,
+            on_message=self._receive, on_idle=self._wake.set, on_gone=self._wake.set,
+        )  # fmt: skip
+
+    async def run(self) -> None:
+        """Take requests until cancelled."""
+        stop_listening = self._bus.on_reconnect(self._reconnected)
+        try:
+            while True:
+                self._wake.clear()
+                wanted = AT_ONCE - len(self._tasks) - self._puller.outstanding
+                if wanted > 0:
+                    await self._puller.ask(wanted)
+                try:
+                    async with asyncio.timeout(_LOOK_EVERY_S):
+                        await self._wake.wait()
+                except TimeoutError:
+                    if self._puller.overdue:
+                        await self._puller.withdraw()
+        finally:
+            stop_listening()
+
+    async def close(self) -> None:
+        """Take no more, and finish what is in hand."""
+        await self._puller.withdraw()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5.0)
+
+    async def _reconnected(self) -> None:
+        await self._puller.withdraw()
+        self._wake.set()
+
+    async def _receive(self, delivery: Delivery) -> None:
+        task = asyncio.ensure_future(self._take(delivery))
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._wake.set()
+
+    async def _take(self, delivery: Delivery) -> None:
+        project = delivery.subject.split(".")[1]
+        execution = f"q-{delivery.seq}"
+        try:
+            request = decode(delivery.data, RunRequest)
+            execution = request.id or execution
+            await self._acceptance.accept(_in_project(request, project, execution), execution)
+        except RunbusError as error:
+            if error.code is ErrorCode.UNAVAILABLE:
+                await delivery.nak(delay_s=_LATER_S)
+                return
+            await self._refuse(project, _named(delivery.data) or execution, error)
+        await delivery.ack()
+
+    async def _refuse(self, project: str, execution: str, error: RunbusError) -> None:
+        """Say so where the requester follows: by a final event. An execution that is there keeps its own end."""
+        log.info("request.refused", project=project, execution=execution, code=error.code, error_id=error.error_id)
+        names = project, execution, FIRST_ASSIGNMENT
+        finished = AssignmentFinished(
+            execution=execution, assignment=FIRST_ASSIGNMENT, project=project, attempt=1, at=datetime.now(UTC),
+            state=ExecutionState.FAILED, error=error.info(AUTHOR_DISPATCHER),
+        )  # fmt: skip
+        condition = Condition(self._subjects.events_of_assignment(*names), 0)
+        try:
+            await self._bus.append(
+                self._subjects.event(*names, AUTHOR_DISPATCHER), encode(finished), condition=condition
+            )
+        except WrongLastSequenceError:
+            log.info("request.refused_before", execution=execution)
+
+
+def _in_project(request: RunRequest, project: str, execution: str) -> RunRequest:
+    """The request as its subject says: the project of the subject holds, and a message of another is refused."""
+    if request.project not in (DEFAULT_PROJECT, project):
+        raise RunbusError(
+            ErrorCode.INVALID_MESSAGE,
+            f"the request names project {request.project!r} on the subject of project {project!r}: leave it out.",
+        )
+    return msgspec.structs.replace(request, project=project, id=execution)
+
+
+def _named(data: bytes) -> str:
+    """The id that a message bears which could not be read as a whole, if that much can be read."""
+    try:
+        return identifier("execution id", msgspec.json.decode(data, type=_Named).id)
+    except (msgspec.DecodeError, UnicodeDecodeError, RunbusError):
+        return ""

@@ -1,0 +1,142 @@
+"""The registry, put together: buckets, heartbeats, endpoints, and the watch over silent runners."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+import structlog
+from nats.aio.msg import Msg
+
+from bus.bucket import Bucket, StaleRevisionError
+from bus.connection import Bus, connect
+from bus.endpoint import Answerer, Route, route, serve_api
+from bus.lifecycle import EXIT_OK, Background, StopSignal, notify
+from schemas import catalog
+from schemas.api import DEFAULT_PROJECT, ProjectRecord, RollCall
+from schemas.codec import decode
+from schemas.errors import RunbusError
+from schemas.runners import RunnerBeat, RunnerRecord
+from schemas.subjects import Subjects
+from schemas.version import VERSION
+from services.registry.handlers import Handlers
+from services.registry.roster import Roster
+from services.registry.settings import RegistrySettings
+
+NAME: Final = "registry"
+_LOOK_EVERY_S: Final = 1.0
+
+log = structlog.get_logger(NAME)
+
+
+async def run(settings: RegistrySettings, stop: StopSignal) -> int:
+    """Serve until told to stop. Ready once its endpoints answer and runners were asked to report."""
+    async with connect(settings.nats_url, name=f"runbus-{NAME}", wait_s=settings.connect_wait_s) as bus:
+        subjects = Subjects(settings.prefix)
+        runners = await Bucket.open(bus, subjects.runners_bucket, RunnerRecord, replicas=settings.replicas)
+        projects = await Bucket.open(bus, subjects.projects_bucket, ProjectRecord, replicas=settings.replicas)
+        await Registry(bus, settings, runners, projects).serve(stop)
+    return EXIT_OK
+
+
+class Registry:
+    """The parts of one copy, and the order in which they start and stop."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        settings: RegistrySettings,
+        runners: Bucket[RunnerRecord],
+        projects: Bucket[ProjectRecord],
+    ) -> None:
+        self._bus = bus
+        self._settings = settings
+        self._subjects = Subjects(settings.prefix)
+        self._runners = runners
+        self._projects = projects
+        self._roster = Roster(runners, settings.clocks)
+        self._handlers = Handlers(
+            bus, self._subjects, self._roster, projects, beat_interval_s=settings.beat_interval_s
+        )
+        self._answerer = Answerer(bus, NAME)
+        self._configuring: dict[str, asyncio.Task[bool]] = {}
+
+    async def serve(self, stop: StopSignal) -> None:
+        """Follow the buckets, listen to beats, answer; stop answering first, then close."""
+        await self._make_default_project()
+        runners = self._runners.watch(self._roster.take_record)
+        projects = self._projects.watch(self._handlers.take_project)
+        async with Background(runners.run(), projects.run(), self._watch_statuses()) as background:
+            await asyncio.gather(runners.caught_up.wait(), projects.caught_up.wait())
+            await self._bus.subscribe(self._subjects.beat("*"), self._take_beat)
+            service = await serve_api(self._bus, f"runbus-{NAME}", VERSION, self._routes(), self._answerer)
+            await self._bus.publish(self._subjects.roll_call(), RollCall())
+            await self._bus.flush()
+            notify("READY=1")
+            log.info("ready", prefix=self._settings.prefix)
+            await background.until(stop)
+            notify("STOPPING=1")
+            log.info("stopping", reason=stop.reason)
+            await service.stop()
+            await self._answerer.finish(within_s=5.0)
+
+    def _routes(self) -> list[Route]:
+        handlers = self._handlers
+        subjects = self._subjects
+        return [
+            route(subjects, catalog.REGISTER, handlers.register),
+            route(subjects, catalog.RUNNER_LIST, handlers.list_runners),
+            route(subjects, catalog.RUNNER_SHOW, handlers.show_runner),
+            route(subjects, catalog.RUNNER_TAGS, handlers.set_tags),
+            route(subjects, catalog.RUNNER_CREATE, handlers.create_runner),
+            route(subjects, catalog.RUNNER_REMOVE, handlers.remove_runner),
+            route(subjects, catalog.MATCH, handlers.match),
+            route(subjects, catalog.PROJECT_CREATE, handlers.create_project),
+            route(subjects, catalog.PROJECT_LIST, handlers.list_projects),
+        ]
+
+    async def _make_default_project(self) -> None:
+        record = ProjectRecord(name=DEFAULT_PROJECT, created_at=datetime.now(UTC))
+        try:
+            await self._projects.write(DEFAULT_PROJECT, record, revision=0)
+        except StaleRevisionError:
+            log.debug("project.there", project=DEFAULT_PROJECT)
+
+    async def _take_beat(self, msg: Msg) -> None:
+        try:
+            beat = decode(msg.data, RunnerBeat)
+        except RunbusError as error:
+            log.warning("beat.refused", subject=msg.subject, error=error.message)
+            return
+        record = self._roster.take_beat(beat)
+        if record is None:
+            return
+        if beat.leaving:
+            await self._note_leaving(beat)
+        elif beat.tags_revision < record.tags_revision and record.id not in self._configuring:
+            task = asyncio.ensure_future(self._handlers.configure(record))
+            self._configuring[record.id] = task
+            task.add_done_callback(lambda _: self._configuring.pop(record.id, None))
+
+    async def _note_leaving(self, beat: RunnerBeat) -> None:
+        def change(before: RunnerRecord | None) -> RunnerRecord:
+            base = before or RunnerRecord(id=beat.runner)
+            if base.instance != beat.instance:
+                return base
+            return msgspec.structs.replace(base, left_at=datetime.now(UTC))
+
+        await self._roster.update(beat.runner, change)
+        log.info("runner.left", runner=beat.runner)
+        await self._announce_changes()
+
+    async def _watch_statuses(self) -> None:
+        while True:
+            await self._announce_changes()
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _announce_changes(self) -> None:
+        for view in self._roster.changed_statuses():
+            log.info("runner.status", runner=view.id, status=view.status)
+            await self._handlers.announce(view)

@@ -1,0 +1,257 @@
+"""What the registry answers. Each handler is one verb; the table at the end is the whole of its interface."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+import structlog
+
+from bus.bucket import Bucket, StaleRevisionError
+from bus.connection import Bus
+from domain.fleet import TAKES_WORK, borne_by_none, in_order_of_preference, serves
+from schemas import catalog
+from schemas.api import (
+    ConfigureRequest,
+    Done,
+    MatchReply,
+    MatchRequest,
+    PingRequest,
+    ProjectList,
+    ProjectListRequest,
+    ProjectRecord,
+    ProjectRequest,
+    Registered,
+    RegisterRequest,
+    RunnerCreateRequest,
+    RunnerList,
+    RunnerListRequest,
+    RunnerRemoveRequest,
+    RunnerReply,
+    RunnerShowRequest,
+    RunnerTagsRequest,
+)
+from schemas.errors import ErrorCode, RunbusError
+from schemas.runners import FleetChanged, RunnerRecord, RunnerView
+from schemas.states import RunnerStatus
+from schemas.subjects import Subjects
+from schemas.tokens import TagSet, identifier, project_name, tag
+from services.registry.roster import Roster, unknown_runner
+
+_ANSWER_WITHIN_S: Final = 2.0
+
+log = structlog.get_logger("registry")
+
+
+class Handlers:
+    """The registry's verbs, on a roster and a bucket of projects."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        subjects: Subjects,
+        roster: Roster,
+        projects: Bucket[ProjectRecord],
+        *,
+        beat_interval_s: float,
+    ) -> None:
+        self._bus = bus
+        self._subjects = subjects
+        self._roster = roster
+        self._projects = projects
+        self._beat_interval_s = beat_interval_s
+        self._known_projects: dict[str, ProjectRecord] = {}
+
+    async def take_project(self, name: str, record: ProjectRecord | None) -> None:
+        """Take a change of the bucket of projects over."""
+        if record is None:
+            self._known_projects.pop(name, None)
+        else:
+            self._known_projects[name] = record
+
+    async def register(self, request: RegisterRequest) -> Registered:
+        """A runner reports for work. Refuses an id that a connected runner has, and unknown projects."""
+        runner = identifier("runner id", request.runner)
+        for project in request.projects:
+            self._require_project(project)
+        asked_tags = list(TagSet(request.tags)) if request.tags else []
+        await self._require_not_taken(runner, request.instance)
+        now = datetime.now(UTC)
+
+        def change(before: RunnerRecord | None) -> RunnerRecord:
+            keeps = before is not None and before.operator_tags
+            base = before or RunnerRecord(id=runner, created_at=now)
+            return msgspec.structs.replace(
+                base,
+                tags=base.tags if keeps else asked_tags,
+                projects=request.projects,
+                local=request.local,
+                version=request.version,
+                instance=request.instance,
+                plugins=request.plugins,
+                max_running=request.max_running,
+                registered_at=now,
+                left_at=None,
+                tags_revision=base.tags_revision + 1,
+            )
+
+        record = await self._roster.update(runner, change)
+        log.info("runner.registered", runner=runner, tags=record.tags, projects=record.projects)
+        return Registered(
+            tags=record.tags,
+            tags_revision=record.tags_revision,
+            projects=record.projects,
+            beat_interval_s=self._beat_interval_s,
+        )
+
+    async def list_runners(self, request: RunnerListRequest) -> RunnerList:
+        """Runners that meet every given filter."""
+        wanted = {tag(each) for each in request.tags}
+        return RunnerList(
+            runners=[
+                view
+                for view in self._roster.views()
+                if wanted <= set(view.tags)
+                and (not request.project or request.project in view.projects)
+                and (request.status is None or request.status is view.status)
+            ]
+        )
+
+    async def show_runner(self, request: RunnerShowRequest) -> RunnerReply:
+        """One runner."""
+        return RunnerReply(runner=self._roster.view(request.runner))
+
+    async def set_tags(self, request: RunnerTagsRequest) -> RunnerReply:
+        """Change the tags of a runner; a connected one rebinds before the answer comes."""
+
+        def change(before: RunnerRecord | None) -> RunnerRecord:
+            if before is None:
+                raise unknown_runner(request.runner, {})
+            current = set(before.tags) if request.set is None else {tag(each) for each in request.set}
+            current |= {tag(each) for each in request.add}
+            current -= {tag(each) for each in request.remove}
+            return msgspec.structs.replace(
+                before, tags=sorted(current), operator_tags=True, tags_revision=before.tags_revision + 1
+            )
+
+        record = await self._roster.update(request.runner, change)
+        rebound = await self.configure(record)
+        await self.announce(self._roster.view(record.id))
+        log.info("runner.tags", runner=record.id, tags=record.tags, rebound=rebound)
+        return RunnerReply(runner=self._roster.view(record.id), rebound=rebound)
+
+    async def create_runner(self, request: RunnerCreateRequest) -> RunnerReply:
+        """Make a runner known before it first checks in."""
+        runner = identifier("runner id", request.runner)
+        for project in request.projects:
+            self._require_project(project)
+
+        def change(before: RunnerRecord | None) -> RunnerRecord:
+            if before is not None:
+                raise RunbusError(
+                    ErrorCode.ALREADY_EXISTS,
+                    f"a runner with the id {runner!r} is known already: see 'runbus runner show {runner}'.",
+                )
+            return RunnerRecord(
+                id=runner,
+                tags=list(TagSet(request.tags)),
+                operator_tags=bool(request.tags),
+                projects=request.projects,
+                description=request.description,
+                created_at=datetime.now(UTC),
+            )
+
+        await self._roster.update(runner, change)
+        return RunnerReply(runner=self._roster.view(runner))
+
+    async def remove_runner(self, request: RunnerRemoveRequest) -> Done:
+        """Forget a runner that is not connected."""
+        view = self._roster.view(request.runner)
+        if view.status in TAKES_WORK:
+            raise RunbusError(
+                ErrorCode.RUNNER_ID_TAKEN, f"runner {view.id} is connected: stop it first, then remove it."
+            )
+        await self._roster.remove(view.id)
+        await self.announce(msgspec.structs.replace(view, status=RunnerStatus.DOWN))
+        return Done()
+
+    async def match(self, request: MatchRequest) -> MatchReply:
+        """The runner set of a selector, now."""
+        self._require_project(request.project)
+        tags = TagSet(request.tags)
+        views = self._roster.views()
+        return MatchReply(
+            runners=in_order_of_preference(view for view in views if serves(view, request.project, tags)),
+            borne_by_none=borne_by_none(views, request.project, tags),
+        )
+
+    async def create_project(self, request: ProjectRequest) -> ProjectRecord:
+        """Make a project. One that is there is ``already_exists``."""
+        record = ProjectRecord(
+            name=project_name(request.project), description=request.description, created_at=datetime.now(UTC)
+        )
+        try:
+            await self._projects.write(record.name, record, revision=0)
+        except StaleRevisionError:
+            raise RunbusError(ErrorCode.ALREADY_EXISTS, f"project {record.name!r} is there already.") from None
+        self._known_projects[record.name] = record
+        return record
+
+    async def list_projects(self, _request: ProjectListRequest) -> ProjectList:
+        """All projects."""
+        return ProjectList(projects=[self._known_projects[name] for name in sorted(self._known_projects)])
+
+    async def configure(self, record: RunnerRecord) -> bool:
+        """Give a runner the tags in force; returns whether it has rebound."""
+        request = ConfigureRequest(
+            instance=record.instance,
+            tags=record.tags,
+            tags_revision=record.tags_revision,
+            projects=record.projects,
+        )
+        try:
+            done = await self._bus.call(
+                self._subjects, catalog.CONFIGURE, request, runner=record.id, timeout_s=_ANSWER_WITHIN_S
+            )
+        except RunbusError as error:
+            log.info("runner.configure_later", runner=record.id, reason=error.message)
+            return False
+        return done.found
+
+    async def announce(self, view: RunnerView) -> None:
+        """Tell whoever caches matches that they may have changed."""
+        await self._bus.publish(
+            self._subjects.fleet_changed(),
+            FleetChanged(runner=view.id, instance=view.instance, status=view.status),
+        )
+
+    async def _require_not_taken(self, runner: str, instance: str) -> None:
+        """Ask whoever has the id now: NATS says at once if nobody listens under it."""
+        known = self._roster.record(runner)
+        try:
+            pong = await self._bus.call(
+                self._subjects, catalog.PING, PingRequest(), runner=runner, timeout_s=_ANSWER_WITHIN_S
+            )
+        except RunbusError as error:
+            if error.details.get("reason") == "nobody listens":
+                return
+            holder = known.instance if known else "unknown"
+        else:
+            holder = pong.instance
+        if holder != instance:
+            raise RunbusError(
+                ErrorCode.RUNNER_ID_TAKEN,
+                f"the runner id {runner!r} is taken: another runner is connected under it "
+                f"(instance {holder}). Stop that one, or start this one with another --id.",
+                details={"runner": runner, "instance": holder},
+            )
+
+    def _require_project(self, project: str) -> None:
+        if project not in self._known_projects:
+            raise RunbusError(
+                ErrorCode.UNKNOWN_PROJECT,
+                f"project {project[:80]!r} is not known; there are: {', '.join(sorted(self._known_projects))}. "
+                f"'runbus project create NAME' makes one.",
+                details={"project": project[:80], "known": sorted(self._known_projects)},
+            )

@@ -1,0 +1,224 @@
+"""The runner, put together: register, bind, beat, carry out, obey; leave in order."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+from nats.aio.msg import Msg
+
+from bus.connection import Bus, connect
+from bus.endpoint import Answerer, Route, answer_on, route
+from bus.lifecycle import EXIT_OK, Background, StopSignal, notify
+from domain.ids import new_execution_id
+from schemas import catalog
+from schemas.api import (
+    ConfigureRequest,
+    Done,
+    DrainRequest,
+    PingRequest,
+    Pong,
+    Registered,
+    RegisterRequest,
+    RunnerAbortRequest,
+)
+from schemas.errors import ErrorCode, RunbusError
+from schemas.runners import RunnerBeat
+from schemas.subjects import Subjects
+from schemas.version import VERSION
+from services.runner.assignment import Workplace, carry_out
+from services.runner.intake import Intake, open_sets
+from services.runner.inventory import PluginInventory
+from services.runner.settings import RunnerSettings
+from services.runner.slots import Slots
+
+NAME: Final = "runner"
+_REGISTRY_WITHIN_S: Final = 30.0
+_RETRY_S: Final = 0.2
+
+log = structlog.get_logger(NAME)
+
+
+async def run(settings: RunnerSettings, stop: StopSignal) -> int:
+    """Work until told to stop. Ready once registered and bound to the sets in use."""
+    name = f"runbus-{NAME}-{settings.runner_id}"
+    async with connect(settings.nats_url, name=name, wait_s=settings.connect_wait_s) as bus:
+        await Runner(bus, settings, stop).run()
+    return EXIT_OK
+
+
+class Runner:
+    """The parts of one runner, and the order in which they start and stop.
+
+    Stopping, by signal or by ``drain``: (1) no new work is taken and what was sent is handed back; (2) what runs
+    is finished, within ``drain_s``, then aborted; (3) a last heartbeat says that it leaves, so that it is Down at
+    once; (4) the connection is closed.
+    """
+
+    def __init__(self, bus: Bus, settings: RunnerSettings, stop: StopSignal) -> None:
+        self._bus = bus
+        self._settings = settings
+        self._stop = stop
+        self._subjects = Subjects(settings.prefix)
+        self._id = settings.runner_id
+        self._instance = new_execution_id()
+        self._started_s = time.monotonic()
+        self._beat_interval_s = 5.0
+        self._tags_revision = 0
+        self._plugins = PluginInventory(self._id)
+        self._slots = Slots(settings.max_running)
+        self._answerer = Answerer(bus, f"{NAME} {self._id}")
+        workplace = Workplace(
+            bus=bus, subjects=self._subjects, runner=self._id, instance=self._instance, plugins=self._plugins,
+            slots=self._slots, work_dir=settings.work_dir, grace_s=settings.grace_s,
+        )  # fmt: skip
+        self._intake = Intake(
+            bus, self._subjects, self._slots, lambda delivery: carry_out(delivery, workplace),
+            local=settings.runner_local,
+        )  # fmt: skip
+
+    async def run(self) -> None:
+        """Start in order, work, stop in order."""
+        self._plugins.load()
+        self._adopt(await self._register())
+        for each in self._routes():
+            await answer_on(self._bus, each, self._answerer)
+        await self._bus.subscribe(self._subjects.roll_call(), self._answer_roll_call)
+        sets = (await open_sets(self._bus, self._subjects)).watch(self._intake.take_set)
+        background = Background(sets.run(), self._intake.run(), self._beat_regularly(), self._renew_leases())
+        async with background:
+            await sets.caught_up.wait()
+            await self._intake.settle()
+            await self._beat()
+            await self._bus.flush()
+            self._bus.on_reconnect(self._register_again)
+            notify("READY=1")
+            log.info("ready", runner=self._id, instance=self._instance, sets=self._intake.bound_sets)
+            await background.until(self._stop)
+            notify("STOPPING=1")
+            await self._leave()
+
+    def _routes(self) -> list[Route]:
+        subjects, runner = self._subjects, self._id
+        return [
+            route(subjects, catalog.PING, self._ping, runner=runner),
+            route(subjects, catalog.RUNNER_ABORT, self._abort, runner=runner),
+            route(subjects, catalog.CONFIGURE, self._configure, runner=runner),
+            route(subjects, catalog.DRAIN, self._drain, runner=runner),
+        ]
+
+    async def _register(self) -> Registered:
+        """Report for work; a registry that is not there yet is waited for, a refusal is final."""
+        request = RegisterRequest(
+            runner=self._id,
+            instance=self._instance,
+            tags=self._settings.tags,
+            projects=self._settings.projects,
+            version=VERSION,
+            max_running=self._slots.max_running,
+            plugins=self._plugins.infos,
+            local=self._settings.runner_local,
+        )
+        deadline_s = time.monotonic() + _REGISTRY_WITHIN_S
+        while True:
+            try:
+                return await self._bus.call(self._subjects, catalog.REGISTER, request)
+            except RunbusError as error:
+                if error.code is not ErrorCode.UNAVAILABLE or time.monotonic() > deadline_s:
+                    raise
+                log.info("registry.awaited", reason=error.message)
+                await asyncio.sleep(_RETRY_S)
+
+    def _adopt(self, registered: Registered) -> None:
+        self._beat_interval_s = registered.beat_interval_s
+        self._tags_revision = registered.tags_revision
+        self._intake.configure(frozenset(registered.tags), frozenset(registered.projects))
+
+    async def _register_again(self) -> None:
+        """After a reconnect: the bus may be a new one that knows nothing of us."""
+        try:
+            self._adopt(await self._register())
+        except RunbusError as error:
+            log.warning("register.failed", code=error.code, error=error.message)
+            if error.code is not ErrorCode.UNAVAILABLE:
+                self._stop.set(error.message)
+            return
+        await self._beat()
+
+    async def _beat(self, *, leaving: bool = False) -> None:
+        await self._bus.publish(
+            self._subjects.beat(self._id),
+            RunnerBeat(
+                runner=self._id,
+                instance=self._instance,
+                at=datetime.now(UTC),
+                running=self._slots.taken,
+                max_running=self._slots.max_running,
+                uptime_s=time.monotonic() - self._started_s,
+                tags_revision=self._tags_revision,
+                leaving=leaving,
+                plugins=self._plugins.infos,
+            ),
+        )
+
+    async def _beat_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(self._beat_interval_s)
+            await self._beat()
+
+    async def _renew_leases(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.ack_wait_s / 3)
+            for delivery in self._slots.deliveries():
+                await delivery.extend()
+
+    async def _answer_roll_call(self, _msg: Msg) -> None:
+        await self._beat()
+
+    async def _ping(self, _request: PingRequest) -> Pong:
+        return Pong(
+            runner=self._id,
+            instance=self._instance,
+            version=VERSION,
+            running=self._slots.taken,
+            max_running=self._slots.max_running,
+            uptime_s=time.monotonic() - self._started_s,
+            bound_sets=self._intake.bound_sets,
+        )
+
+    async def _abort(self, request: RunnerAbortRequest) -> Done:
+        running = self._slots.find((request.project, request.execution, request.assignment))
+        if running is None:
+            return Done(found=False)
+        who = f" by {request.user}" if request.user else ""
+        reason = request.reason or f"aborted{who}."
+        running.stopper.stop(request.state, reason)
+        return Done()
+
+    async def _configure(self, request: ConfigureRequest) -> Done:
+        if request.instance != self._instance:
+            return Done(found=False)
+        if request.tags_revision > self._tags_revision:
+            self._tags_revision = request.tags_revision
+            self._intake.configure(frozenset(request.tags), frozenset(request.projects))
+            await self._intake.settle()
+            await self._beat()
+        return Done()
+
+    async def _drain(self, request: DrainRequest) -> Done:
+        self._stop.set(request.reason or "drain")
+        return Done()
+
+    async def _leave(self) -> None:
+        log.info("draining", runner=self._id, running=self._slots.taken, reason=self._stop.reason)
+        await self._intake.close()
+        if not await self._intake.finish(within_s=self._settings.drain_s):
+            self._slots.stop_all(f"runner {self._id} was stopped.")
+            await self._intake.finish(within_s=self._settings.grace_s * 2)
+        await self._answerer.finish(within_s=2.0)
+        if self._bus.client.is_connected:
+            await self._beat(leaving=True)
+        log.info("left", runner=self._id)

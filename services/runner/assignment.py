@@ -1,0 +1,257 @@
+"""The life of an assignment on a runner, top to bottom: decode, claim, carry out, report, acknowledge."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from bus.connection import Bus, Condition, WrongLastSequenceError
+from bus.pull import Delivery
+from schemas.codec import decode, encode
+from schemas.errors import ErrorCode, ErrorInfo, RunbusError
+from schemas.events import (
+    Assignment,
+    AssignmentFinished,
+    AssignmentStarted,
+    Event,
+    StepOutcome,
+)
+from schemas.states import ExecutionState
+from schemas.subjects import Subjects
+from services.runner.inventory import PluginInventory
+from services.runner.logship import LogShip
+from services.runner.slots import Running, Slots
+from services.runner.steps import Bench, carry_out_step
+
+_RETRY_S: Final = 0.5
+_LOSER_DELAY_S: Final = 10.0
+_PASS_ON_DELAY_S: Final = 0.2
+_PASS_ON_AT_MOST: Final = 25
+_SECRET_PREFIXES: Final = ("RUNBUS_", "NOTIFY_SOCKET")
+
+log = structlog.get_logger("runner")
+
+
+class Workplace(msgspec.Struct, frozen=True, kw_only=True):
+    """What the runner brings to every assignment."""
+
+    bus: Bus
+    subjects: Subjects
+    runner: str
+    instance: str
+    plugins: PluginInventory
+    slots: Slots
+    work_dir: str
+    grace_s: float
+
+
+async def carry_out(delivery: Delivery, at: Workplace) -> None:
+    """See one delivered assignment through to its acknowledgement. A slot is held by the caller."""
+    assignment = await _decode(delivery, at)
+    if assignment is None or await _passed_on(assignment, delivery, at):
+        return
+    claim_seq = await _claim(assignment, at)
+    if claim_seq is None:
+        await _lost_claim(assignment, delivery, at)
+        return
+    key = (assignment.project, assignment.execution, assignment.assignment)
+    with at.slots.running(key, delivery) as running:
+        finished = await _run(assignment, running, at)
+        await _report(assignment, finished, claim_seq, at)
+        await running.delivery.ack()
+
+
+async def _decode(delivery: Delivery, at: Workplace) -> Assignment | None:
+    """Read the message; one that cannot be read is answered by a final event and never delivered again."""
+    try:
+        return decode(delivery.data, Assignment)
+    except RunbusError as error:
+        log.warning("assignment.refused", subject=delivery.subject, error=error.message, error_id=error.error_id)
+        project, _tag, _set, _job, execution, number = delivery.subject.split(".")[1:7]
+        stub = Assignment(execution=execution, assignment=number, project=project, attempt=1, steps=[], title="")
+        finished = _finished(stub, at, state=ExecutionState.FAILED, error=error.info(at.runner))
+        await _report(stub, finished, 0, at)
+        await delivery.terminate()
+        return None
+
+
+async def _passed_on(assignment: Assignment, delivery: Delivery, at: Workplace) -> bool:
+    """Leave an assignment whose plugin is missing here to another runner of the set, which the dispatcher knows of.
+
+    Where none takes it for a while, this one claims it, and fails it with the original's text.
+    """
+    if all(at.plugins.has(step.plugin) for step in assignment.steps) or delivery.deliveries > _PASS_ON_AT_MOST:
+        return False
+    await delivery.nak(delay_s=_PASS_ON_DELAY_S)
+    return True
+
+
+async def _claim(assignment: Assignment, at: Workplace) -> int | None:
+    """Publish ``started`` on the condition that nobody else did; the event's sequence, or None if somebody had."""
+    started = AssignmentStarted(
+        execution=assignment.execution,
+        assignment=assignment.assignment,
+        project=assignment.project,
+        attempt=assignment.attempt,
+        at=datetime.now(UTC),
+        runner=at.runner,
+        instance=at.instance,
+    )
+    try:
+        return await _append(assignment, started, assignment.claim_after_seq, f"claim.{at.instance}", at)
+    except WrongLastSequenceError:
+        return None
+
+
+async def _lost_claim(assignment: Assignment, delivery: Delivery, at: Workplace) -> None:
+    """Never start a process. What becomes of the message depends on who won.
+
+    Ended: done with. Ours, from before a restart: that process is gone, so report the loss. Ours, running: a
+    renewed lease of what we carry out. Another's: look again later, unless its runner or a dispatcher ends it.
+    """
+    subject = at.subjects.events_of_assignment(assignment.project, assignment.execution, assignment.assignment)
+    stored = await at.bus.last_message(at.subjects.events_stream, subject)
+    event: Event | None = decode(stored.data, Event) if stored else None  # type: ignore[arg-type]
+    if stored is None or not isinstance(event, AssignmentStarted):
+        await delivery.ack()
+        return
+    if event.runner == at.runner and event.instance == at.instance:
+        running = at.slots.find((assignment.project, assignment.execution, assignment.assignment))
+        if running is None:
+            await delivery.nak(delay_s=_LOSER_DELAY_S)
+        else:
+            running.delivery = delivery
+    elif event.runner == at.runner:
+        await _report(assignment, _lost(assignment, event, at), stored.seq, at)
+        await delivery.ack()
+    else:
+        log.info("claim.lost", execution=assignment.execution, winner=event.runner)
+        await delivery.nak(delay_s=_LOSER_DELAY_S)
+
+
+async def _run(assignment: Assignment, running: Running, at: Workplace) -> AssignmentFinished:
+    """Carry the steps out in order until one does not succeed."""
+    log.info("assignment.started", execution=assignment.execution, title=assignment.title)
+    started_s = time.monotonic()
+    subject = at.subjects.log(assignment.project, assignment.execution, assignment.assignment, at.runner)
+    msg_id = f"{assignment.project}.{assignment.execution}.{assignment.assignment}.{assignment.attempt}.log"
+    ship = LogShip(at.bus, subject, attempt=assignment.attempt, msg_id=msg_id)
+    work_dir = Path(tempfile.mkdtemp(prefix="runbus-", dir=at.work_dir or None))
+    try:
+        bench = Bench(
+            runner=at.runner, assignment=assignment, work_dir=work_dir, env=_environment(assignment),
+            log=ship, plugins=at.plugins, stopper=running.stopper, grace_s=at.grace_s,
+        )  # fmt: skip
+        outcomes = await _run_steps(bench, started_s)
+        last_log_seq = await ship.finish()
+    finally:
+        ship.abandon()
+        _remove(work_dir)
+    last = outcomes[-1]
+    return _finished(
+        assignment, at, state=last.state, error=last.error, exit_code=last.exit_code, signal=last.signal,
+        steps=outcomes, duration_s=time.monotonic() - started_s, last_log_seq=last_log_seq,
+    )  # fmt: skip
+
+
+async def _run_steps(bench: Bench, started_s: float) -> list[StepOutcome]:
+    limit_s = bench.assignment.timeout_s
+    deadline_s = None if limit_s is None else started_s + limit_s
+    outcomes: list[StepOutcome] = []
+    for number, step in enumerate(bench.assignment.steps, start=1):
+        outcomes.append(await carry_out_step(bench, number, step, deadline_s))
+        if outcomes[-1].state is not ExecutionState.SUCCEEDED:
+            break
+    return outcomes
+
+
+async def _report(assignment: Assignment, finished: AssignmentFinished, after_seq: int, at: Workplace) -> None:
+    """Publish the end on the condition that we still hold the claim; superseded, write nothing more (fencing)."""
+    try:
+        await _append(assignment, finished, after_seq, f"finished.{at.instance}", at)
+    except WrongLastSequenceError:
+        log.warning("assignment.superseded", execution=assignment.execution, state=finished.state)
+    else:
+        log.info(
+            "assignment.finished", execution=assignment.execution, state=finished.state, exit_code=finished.exit_code
+        )
+
+
+async def _append(assignment: Assignment, event: Event, after_seq: int, what: str, at: Workplace) -> int:
+    """Append one event of ours, however long the bus is away. Raises :class:`WrongLastSequenceError`."""
+    names = assignment.project, assignment.execution, assignment.assignment
+    condition = Condition(at.subjects.events_of_assignment(*names), after_seq)
+    msg_id = ".".join((*names, str(assignment.attempt), what))
+    while True:
+        try:
+            return await at.bus.append(
+                at.subjects.event(*names, at.runner), encode(event), msg_id=msg_id, condition=condition
+            )
+        except RunbusError as error:
+            if error.code is not ErrorCode.UNAVAILABLE:
+                raise
+            log.warning("event.waiting", execution=assignment.execution, reason=error.message)
+            await asyncio.sleep(_RETRY_S)
+
+
+def _finished(
+    assignment: Assignment,
+    at: Workplace,
+    *,
+    state: ExecutionState,
+    error: ErrorInfo | None = None,
+    **facts: Any,
+) -> AssignmentFinished:
+    """The final event; ``facts`` are further fields of it."""
+    return AssignmentFinished(
+        execution=assignment.execution,
+        assignment=assignment.assignment,
+        project=assignment.project,
+        attempt=assignment.attempt,
+        at=datetime.now(UTC),
+        state=state,
+        runner=at.runner,
+        error=error,
+        **facts,
+    )
+
+
+def _lost(assignment: Assignment, claim: AssignmentStarted, at: Workplace) -> AssignmentFinished:
+    error = RunbusError(
+        ErrorCode.RUNNER_LOST,
+        f"runner {at.runner} was restarted while it carried this out (claimed {claim.at:%Y-%m-%d %H:%M:%S} UTC by "
+        f"instance {claim.instance}); what it had done by then is not known. It is not run again by itself.",
+        details={"runner": at.runner, "instance": claim.instance},
+    )
+    return _finished(assignment, at, state=ExecutionState.LOST, error=error.info(at.runner))
+
+
+def _environment(assignment: Assignment) -> dict[str, str]:
+    """The runner's environment without its own settings, and the job's context as ``RD_…`` (the original's names)."""
+    env = {key: value for key, value in os.environ.items() if not key.startswith(_SECRET_PREFIXES)}
+    job = assignment.job
+    context = {
+        "EXECID": assignment.execution,
+        "PROJECT": assignment.project,
+        "USERNAME": assignment.user,
+        "NAME": job.name if job else "",
+        "GROUP": job.group if job else "",
+        "ID": job.uuid if job else "",
+    }
+    return env | {f"RD_JOB_{key}": value for key, value in context.items()}
+
+
+def _remove(work_dir: Path) -> None:
+    def report(_function: object, path: str, _info: object) -> None:
+        log.warning("work_dir.not_removed", path=path)
+
+    shutil.rmtree(work_dir, onerror=report)

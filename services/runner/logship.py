@@ -1,0 +1,153 @@
+"""From a child's output to the LOGS stream: in order, in bounded memory, soon when quiet and in bulk when busy."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections import deque
+from typing import Final
+
+import structlog
+
+from bus.connection import Bus
+from schemas.codec import encode
+from schemas.errors import ErrorCode, RunbusError
+from schemas.events import LogChunk, LogEntry
+
+CHUNK_BYTES: Final = 128 * 1024
+"""Raw bytes in one message; escaped as JSON they are at most six times as many, and 1 MiB is the bus's default."""
+IN_FLIGHT: Final = 8
+"""Chunks on their way at a time: the memory a log takes is bounded by this, whatever the child prints."""
+_RETRY_S: Final = 0.5
+
+log = structlog.get_logger("runner")
+
+
+class _Piece:
+    __slots__ = ("at", "data", "step", "stream")
+
+    def __init__(self, stream: str, step: int, data: bytes) -> None:
+        self.at = time.time()
+        self.stream = stream
+        self.step = step
+        self.data = bytearray(data)
+
+
+class LogShip:
+    """The log of one attempt. ``write`` waits while too much is under way; ``finish`` returns when all is stored."""
+
+    def __init__(self, bus: Bus, subject: str, *, attempt: int, msg_id: str) -> None:
+        self._bus = bus
+        self._subject = subject
+        self._attempt = attempt
+        self._msg_id = msg_id
+        self._pieces: deque[_Piece] = deque()
+        self._buffered_bytes = 0
+        self._carry: dict[tuple[str, int], bytes] = {}
+        self._sending: set[asyncio.Task[None]] = set()
+        self._moved = asyncio.Event()
+        self._chunk = 0
+        self.last_seq = 0
+        """Sequence in the stream of the last chunk that is stored; 0: none."""
+
+    async def write(self, stream: str, step: int, data: bytes) -> None:
+        """Add output. Returns at once while the bus keeps up."""
+        if not data:
+            return
+        last = self._pieces[-1] if self._pieces else None
+        if last is not None and last.stream == stream and last.step == step:
+            last.data += data
+        else:
+            self._pieces.append(_Piece(stream, step, data))
+        self._buffered_bytes += len(data)
+        self._send_if_due()
+        while self._buffered_bytes >= CHUNK_BYTES:
+            self._moved.clear()
+            await self._moved.wait()
+
+    async def finish(self) -> int:
+        """Send the rest and wait until everything is stored; returns the last sequence (0: there was no output)."""
+        while self._pieces or self._sending:
+            self._send_if_due()
+            if self._sending:
+                self._moved.clear()
+                await self._moved.wait()
+        if any(self._carry.values()):
+            self._send([LogEntry(at=time.time(), stream=stream, step=step, base64=base64.b64encode(data).decode())
+                        for (stream, step), data in self._carry.items() if data])  # fmt: skip
+            self._carry.clear()
+            await asyncio.gather(*self._sending)
+        return self.last_seq
+
+    def abandon(self) -> None:
+        """Give up what is under way: the attempt was superseded, or the process ends."""
+        for task in self._sending:
+            task.cancel()
+
+    def _send_if_due(self) -> None:
+        """Send when nothing is under way (soon), or when a whole chunk is there (in bulk)."""
+        while self._pieces and len(self._sending) < IN_FLIGHT:
+            if self._sending and self._buffered_bytes < CHUNK_BYTES:
+                return
+            entries = self._take_chunk()
+            if entries:
+                self._send(entries)
+
+    def _take_chunk(self) -> list[LogEntry]:
+        entries: list[LogEntry] = []
+        room = CHUNK_BYTES
+        while self._pieces and room > 0:
+            piece = self._pieces[0]
+            data = bytes(piece.data[:room])
+            del piece.data[:room]
+            if not piece.data:
+                self._pieces.popleft()
+            room -= len(data)
+            self._buffered_bytes -= len(data)
+            entry = self._entry(piece, data)
+            if entry is not None:
+                entries.append(entry)
+        return entries
+
+    def _entry(self, piece: _Piece, data: bytes) -> LogEntry | None:
+        """Text where it is UTF-8; a character cut in two waits for its other half."""
+        key = (piece.stream, piece.step)
+        data = self._carry.pop(key, b"") + data
+        try:
+            return LogEntry(at=piece.at, stream=piece.stream, step=piece.step, text=data.decode())
+        except UnicodeDecodeError as cause:
+            if cause.reason == "unexpected end of data" and len(data) - cause.start < 4:
+                self._carry[key] = data[cause.start :]
+                head = data[: cause.start]
+                if not head:
+                    return None
+                return LogEntry(at=piece.at, stream=piece.stream, step=piece.step, text=head.decode())
+        encoded = base64.b64encode(data).decode()
+        return LogEntry(at=piece.at, stream=piece.stream, step=piece.step, base64=encoded)
+
+    def _send(self, entries: list[LogEntry]) -> None:
+        self._chunk += 1
+        chunk = LogChunk(chunk=self._chunk, attempt=self._attempt, entries=entries)
+        task = asyncio.ensure_future(self._store(encode(chunk), f"{self._msg_id}.{self._chunk}"))
+        self._sending.add(task)
+        task.add_done_callback(self._stored)
+
+    def _stored(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        self._send_if_due()
+        self._moved.set()
+
+    async def _store(self, data: bytes, msg_id: str) -> None:
+        """Store one chunk, however long the bus is away; its message id keeps a second try from doubling it."""
+        while True:
+            try:
+                seq = await self._bus.append(self._subject, data, msg_id=msg_id)
+            except RunbusError as error:
+                if error.code is not ErrorCode.UNAVAILABLE:
+                    raise
+                log.warning("log.waiting", subject=self._subject, reason=error.message)
+                await asyncio.sleep(_RETRY_S)
+            else:
+                self.last_seq = max(self.last_seq, seq)
+                return

@@ -1,0 +1,242 @@
+"""One message of every type, with every field set: what the golden bytes were written from.
+
+A field that is added to a type later stays out of its sample: the old bytes must go on meaning what they meant.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from schemas import api
+from schemas.errors import ErrorCode, ErrorInfo, ErrorReply
+from schemas.events import (
+    AbortRequested,
+    Assignment,
+    AssignmentFinished,
+    AssignmentStarted,
+    ExecutionQueued,
+    LogChunk,
+    LogEntry,
+    StepOutcome,
+)
+from schemas.jobs import JobDefinition, JobRef, RunnerSelector, SelectorMode, Step
+from schemas.runners import FleetChanged, PluginInfo, RunnerBeat, RunnerRecord, RunnerView
+from schemas.states import ExecutionState, RunnerStatus
+
+AT: Final = datetime(2025, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
+LATER: Final = AT + timedelta(seconds=2.5)
+EXECUTION: Final = "01jjzxs8m3f6q2v9w4k7t5n0ab"
+
+_names: dict[str, Any] = {"execution": EXECUTION, "project": "web"}
+_attempt: dict[str, Any] = {**_names, "assignment": "1", "attempt": 2}
+_capacity: dict[str, Any] = {"running": 3, "max_running": 20, "uptime_s": 86400.5}
+
+_step = Step(plugin="command", config={"command": "echo «é»", "n": 1, "deep": [None, True, 0.5]}, description="say")
+_selector = RunnerSelector(mode=SelectorMode.FILTER, filter="dev+web 1")
+_ref = JobRef(uuid="7c1f", name="deploy", group="web/front")
+_error = ErrorInfo(
+    code=ErrorCode.STEP_FAILED,
+    message="step 1 ended with exit code 3.",
+    error_id="00ff00ff00ff",
+    origin="runner web-1",
+    details={"step": 1, "exit_code": 3},
+)
+_outcome = StepOutcome(
+    step=1,
+    plugin="command",
+    state=ExecutionState.FAILED,
+    exit_code=3,
+    signal="SIGTERM",
+    duration_s=0.25,
+    error=_error,
+)
+_plugin = PluginInfo(name="command", version="1.0", kind="step", problem="ImportError: x")
+_job = JobDefinition(
+    uuid="7c1f",
+    name="deploy",
+    project="web",
+    group="web/front",
+    description="Brings the page out",
+    steps=[_step],
+    timeout_s=60.0,
+    runner=_selector,
+    runner_editable=True,
+)
+_view = api.ExecutionView(
+    id=EXECUTION,
+    project="web",
+    state=ExecutionState.FAILED,
+    title="web/front/deploy",
+    job=_ref,
+    set="dev+web=201",
+    user="ada",
+    runner="web-1",
+    instance="i1",
+    attempt=2,
+    queued_at=AT,
+    started_at=AT,
+    finished_at=LATER,
+    duration_s=2.5,
+    timeout_s=60.0,
+    deadline_at=LATER,
+    exit_code=3,
+    signal="SIGTERM",
+    steps=[_step],
+    outcomes=[_outcome],
+    error=_error,
+    abort_requested_by="bob",
+    last_log_seq=9,
+)
+_runner = RunnerView(
+    id="web-1",
+    status=RunnerStatus.HEALTHY,
+    tags=["dev", "web 1"],
+    projects=["web"],
+    local=True,
+    description="in the cellar",
+    version="0.1.0",
+    instance="i1",
+    plugins=[_plugin],
+    created_at=AT,
+    last_seen_at=LATER,
+    **_capacity,
+)
+
+_DISPATCHER: list[msgspec.Struct] = [
+    api.RunRequest(
+        project="web",
+        id=EXECUTION,
+        job="web/front/deploy",
+        steps=[_step],
+        runner=_selector,
+        options={"where": "here"},
+        user="ada",
+        timeout_s=60.0,
+        deadline_s=120.0,
+        when_no_runner=api.WhenNoRunner.WAIT,
+        wait_s=1.5,
+    ),
+    _view,
+    api.ResultRequest(**_names, wait_s=1.5),
+    api.ExecutionListRequest(
+        project="web",
+        job="7c1f",
+        states=[ExecutionState.LOST, ExecutionState.TIMEDOUT],
+        runner="web-1",
+        since=AT,
+        until=LATER,
+        text="echo",
+        limit=5,
+        cursor="c1",
+    ),
+    api.ExecutionPage(executions=[_view], next_cursor="c2", events_behind=4),
+    api.AbortRequest(**_names, user="ada", reason="enough", wait_s=3.0),
+    api.JobPutRequest(text="- name: deploy\n", project="web", file="jobs.yaml"),
+    api.JobPutReply(created=[_job], updated=[_job], warnings=["line 3: passed over"]),
+    api.JobListRequest(project="web"),
+    api.JobList(jobs=[_job]),
+    api.JobShowRequest(job="7c1f", project="web"),
+    _job,
+    api.JobRemoveRequest(job="7c1f", project="web"),
+    api.Done(found=False),
+    ErrorReply(error=_error),
+]
+_REGISTRY: list[msgspec.Struct] = [
+    api.RegisterRequest(
+        runner="web-1",
+        instance="i1",
+        tags=["dev"],
+        projects=["web"],
+        version="0.1.0",
+        max_running=20,
+        plugins=[_plugin],
+        local=True,
+    ),
+    api.Registered(tags=["dev"], tags_revision=3, projects=["web"], beat_interval_s=5.0),
+    api.RunnerListRequest(project="web", tags=["dev"], status=RunnerStatus.DOWN),
+    api.RunnerList(runners=[_runner]),
+    api.RunnerShowRequest(runner="web-1"),
+    api.RunnerReply(runner=_runner, rebound=True),
+    api.RunnerTagsRequest(runner="web-1", set=["dev"], add=["linux"], remove=["web 1"]),
+    api.RunnerCreateRequest(runner="web-1", tags=["dev"], projects=["web"], description="in the cellar"),
+    api.RunnerRemoveRequest(runner="web-1"),
+    api.MatchRequest(project="web", tags=["dev"]),
+    api.MatchReply(runners=[_runner], borne_by_none=["linux"]),
+    api.ProjectRequest(project="web", description="Pages"),
+    api.ProjectListRequest(),
+    api.ProjectRecord(name="web", description="Pages", created_at=AT),
+    api.ProjectList(projects=[api.ProjectRecord(name="web", description="Pages", created_at=AT)]),
+    api.RollCall(),
+    FleetChanged(runner="web-1", instance="i1", status=RunnerStatus.UNKNOWN),
+    RunnerRecord(
+        id="web-1",
+        tags=["dev", "web 1"],
+        operator_tags=True,
+        tags_revision=3,
+        projects=["web"],
+        local=True,
+        description="in the cellar",
+        version="0.1.0",
+        instance="i1",
+        plugins=[_plugin],
+        max_running=20,
+        created_at=AT,
+        registered_at=AT,
+        left_at=LATER,
+    ),
+]
+_RUNNER: list[msgspec.Struct] = [
+    api.PingRequest(),
+    api.Pong(runner="web-1", instance="i1", version="0.1.0", bound_sets=["web/dev"], **_capacity),
+    api.RunnerAbortRequest(
+        **_names, assignment="1", state=ExecutionState.TIMEDOUT, user="dispatcher", reason="deadline"
+    ),
+    api.ConfigureRequest(instance="i1", tags=["dev"], tags_revision=3, projects=["web"]),
+    api.DrainRequest(reason="upgrade"),
+    RunnerBeat(runner="web-1", instance="i1", at=AT, tags_revision=3, leaving=True, plugins=[_plugin], **_capacity),
+]
+_STREAMS: list[msgspec.Struct] = [
+    Assignment(
+        **_attempt, steps=[_step], title="web/front/deploy", claim_after_seq=8, job=_ref, user="ada", timeout_s=60.0
+    ),
+    ExecutionQueued(
+        **_names,
+        at=AT,
+        title="web/front/deploy",
+        steps=[_step],
+        set="dev+web=201",
+        job=_ref,
+        user="ada",
+        timeout_s=60.0,
+        deadline_at=LATER,
+        assignments=["1", "2"],
+    ),
+    AssignmentStarted(**_attempt, at=AT, runner="web-1", instance="i1"),
+    AssignmentFinished(
+        **_attempt,
+        at=LATER,
+        state=ExecutionState.FAILED,
+        runner="web-1",
+        exit_code=3,
+        signal="SIGTERM",
+        duration_s=2.5,
+        steps=[_outcome],
+        error=_error,
+        last_log_seq=9,
+    ),
+    AbortRequested(**_names, at=AT, user="ada", reason="enough"),
+    LogChunk(
+        chunk=1,
+        attempt=2,
+        entries=[
+            LogEntry(at=1738324800.5, stream="stdout", step=1, text="é\n"),
+            LogEntry(at=1738324801.0, stream="stderr", step=2, base64="/w=="),
+        ],
+    ),
+    api.SetRecord(project="web", tags=["dev", "web 1"]),
+]
+
+SAMPLES: Final[tuple[msgspec.Struct, ...]] = (*_DISPATCHER, *_REGISTRY, *_RUNNER, *_STREAMS)
