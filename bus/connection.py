@@ -12,7 +12,6 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 
@@ -53,6 +52,13 @@ class Condition(msgspec.Struct, frozen=True):
 
     subject: str
     last_seq: int
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """A message of core NATS, as a subscription hears it."""
+
+    subject: str
+    data: bytes
 
 
 class StoredMessage(msgspec.Struct, frozen=True):
@@ -180,11 +186,28 @@ class Bus:
             raise _unavailable(stream, "the stream does not answer") from cause
         return info.state.last_seq
 
-    async def subscribe(
-        self, subject: str, callback: Callable[[Msg], Awaitable[None]], *, queue: str = ""
-    ) -> Subscription:
-        """Core subscription; the callback must not wait for long, the next message waits for it."""
-        return await self.client.subscribe(subject, queue=queue, cb=callback)
+    async def first_message(self, stream: str, subject: str) -> StoredMessage | None:
+        """The first message of a stream under a subject, or None."""
+        try:
+            found = await self.js.get_msg(stream, seq=1, next=True, subject=subject)
+        except NotFoundError:
+            return None
+        return StoredMessage(found.subject or "", found.data or b"", found.seq or 0)
+
+    async def purge(self, stream: str, subject: str) -> None:
+        """Remove a stream's messages under a subject. Raises ``unavailable``."""
+        try:
+            await self.js.purge_stream(stream, subject=subject)
+        except (nats.errors.TimeoutError, APIError) as cause:
+            raise _unavailable(stream, f"the stream did not remove {subject} ({cause})") from cause
+
+    async def subscribe(self, subject: str, callback: Callable[[Heard], Awaitable[None]]) -> None:
+        """Hear core messages; the callback must not wait for long, the next message waits for it."""
+
+        async def hear(msg: Msg) -> None:
+            await callback(Heard(msg.subject, msg.data))
+
+        await self.client.subscribe(subject, cb=hear)
 
     async def flush(self) -> None:
         """Return once the server has everything sent so far, subscriptions among it."""

@@ -116,7 +116,7 @@ async def answer_on(bus: Bus, on: Route, answerer: Answerer, *, queue: str = "")
     async def receive(msg: Msg) -> None:
         answerer.accept(on, msg.data, _responder(bus, msg.reply))
 
-    return await bus.subscribe(on.subject, receive, queue=queue)
+    return await bus.client.subscribe(on.subject, queue=queue, cb=receive)
 
 
 async def serve_api(bus: Bus, name: str, version: str, routes: Sequence[Route], answerer: Answerer) -> Service:

@@ -52,8 +52,8 @@ class Acceptance:
     async def accept(self, request: RunRequest, fresh_id: str) -> ExecutionView:
         """Accept a request: when this returns, the execution is durable and on its way.
 
-        ``fresh_id`` is its id where the request brings none. With the requester's own id the request is idempotent. Raises the typed error that says why it was refused;
-        then nothing was stored.
+        ``fresh_id`` is its id where the request brings none. With the requester's own id the request is
+        idempotent. Raises the typed error that says why it was refused; then nothing was stored.
         """
         queued, tags = await self._resolve(request, fresh_id)
         await self._sets.ensure(queued.project, tags)
@@ -103,8 +103,8 @@ class Acceptance:
     async def _stored(self, queued: ExecutionQueued) -> ExecutionQueued:
         """The event that is there under the id; one of another content is ``already_exists``."""
         subject = self._subjects.event(queued.project, queued.execution, WHOLE_EXECUTION, AUTHOR_DISPATCHER)
-        first = await self._bus.js.get_msg(self._subjects.events_stream, seq=1, next=True, subject=subject)
-        stored = decode(first.data or b"", ExecutionQueued)
+        first = await self._bus.first_message(self._subjects.events_stream, subject)
+        stored = decode(first.data, ExecutionQueued) if first else queued
         if (stored.steps, stored.set, stored.job) != (queued.steps, queued.set, queued.job):
             raise RunbusError(
                 ErrorCode.ALREADY_EXISTS,

@@ -7,10 +7,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 import structlog
-from nats.aio.msg import Msg
-from nats.js.errors import APIError
 
-from bus.connection import Bus, Condition, WrongLastSequenceError
+from bus.connection import Bus, Condition, Heard, WrongLastSequenceError
 from schemas import catalog
 from schemas.api import AbortRequest, ExecutionView, RunnerAbortRequest, RunnerListRequest
 from schemas.codec import decode, encode
@@ -78,7 +76,7 @@ class Ending:
         left_s = max(0.0, (view.deadline_at - datetime.now(UTC)).total_seconds())
         self._timers[key] = asyncio.get_running_loop().call_later(left_s, self._deadline_passed, key)
 
-    async def take_fleet_change(self, _msg: Msg) -> None:
+    async def take_fleet_change(self, _heard: Heard) -> None:
         """A runner's status changed: look at once whether something was lost with it."""
         self._look_now.set()
 
@@ -188,9 +186,9 @@ class Ending:
         """Nobody need pull what has ended. Where this fails the claim refuses it."""
         subject = self._subjects.job(view.project, TagSet.from_token(view.set), view.id, FIRST_ASSIGNMENT)
         try:
-            await self._bus.js.purge_stream(self._subjects.jobs_stream, subject=subject)
-        except (APIError, TimeoutError) as cause:
-            log.info("assignment.not_discarded", execution=view.id, reason=str(cause))
+            await self._bus.purge(self._subjects.jobs_stream, subject)
+        except RunbusError as error:
+            log.info("assignment.not_discarded", execution=view.id, reason=error.message)
 
     async def _last_event(self, view: ExecutionView) -> tuple[int, Event] | None:
         subject = self._subjects.events_of_assignment(view.project, view.id, FIRST_ASSIGNMENT)

@@ -6,9 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Final
 
-from nats.aio.msg import Msg
-
-from bus.connection import Bus
+from bus.connection import Bus, Heard
 from domain.fleet import TAKES_WORK
 from schemas import catalog
 from schemas.api import MatchReply, MatchRequest, WhenNoRunner
@@ -29,7 +27,7 @@ class Fleet:
         self._subjects = subjects
         self._matches: dict[tuple[str, TagSet], tuple[float, MatchReply]] = {}
 
-    async def forget(self, _msg: Msg | None = None) -> None:
+    async def forget(self, _heard: Heard | None = None) -> None:
         """The registry announced a change: ask again."""
         self._matches.clear()
 

@@ -8,10 +8,9 @@ from typing import Final
 
 import msgspec
 import structlog
-from nats.aio.msg import Msg
 
 from bus.bucket import Bucket, StaleRevisionError
-from bus.connection import Bus, connect
+from bus.connection import Bus, Heard, connect
 from bus.endpoint import Answerer, Route, route, serve_api
 from bus.lifecycle import EXIT_OK, Background, StopSignal, notify
 from schemas import catalog
@@ -104,11 +103,11 @@ class Registry:
         except StaleRevisionError:
             log.debug("project.there", project=DEFAULT_PROJECT)
 
-    async def _take_beat(self, msg: Msg) -> None:
+    async def _take_beat(self, heard: Heard) -> None:
         try:
-            beat = decode(msg.data, RunnerBeat)
+            beat = decode(heard.data, RunnerBeat)
         except RunbusError as error:
-            log.warning("beat.refused", subject=msg.subject, error=error.message)
+            log.warning("beat.refused", subject=heard.subject, error=error.message)
             return
         record = self._roster.take_beat(beat)
         if record is None:

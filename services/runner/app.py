@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 import structlog
-from nats.aio.msg import Msg
 
-from bus.connection import Bus, connect
+from bus.connection import Bus, Heard, connect
 from bus.endpoint import Answerer, Route, answer_on, route
 from bus.lifecycle import EXIT_OK, Background, StopSignal, notify
 from domain.ids import new_execution_id
@@ -175,7 +174,7 @@ class Runner:
             for delivery in self._slots.deliveries():
                 await delivery.extend()
 
-    async def _answer_roll_call(self, _msg: Msg) -> None:
+    async def _answer_roll_call(self, _heard: Heard) -> None:
         await self._beat()
 
     async def _ping(self, _request: PingRequest) -> Pong:
