@@ -30,7 +30,7 @@ HEADER_EXPECT_SUBJECT: Final = "Nats-Expected-Last-Subject-Sequence-Subject"
 HEADER_ERROR_CODE: Final = "Nats-Service-Error-Code"
 HEADER_ERROR_TEXT: Final = "Nats-Service-Error"
 _WRONG_LAST_SEQUENCE: Final = 10071
-_NO_RESPONDERS: Final = "503"
+_CONNECT_RETRY_S: Final = 0.03
 
 log = structlog.get_logger("bus")
 
@@ -209,6 +209,17 @@ class Bus:
 
         await self.client.subscribe(subject, cb=hear)
 
+    async def require_jetstream(self) -> None:
+        """Raise ``unavailable`` unless the server has JetStream."""
+        try:
+            await self.js.account_info()
+        except (nats.errors.Error, APIError) as cause:
+            raise RunbusError(
+                ErrorCode.UNAVAILABLE,
+                f"the NATS server at {self.url} has no JetStream ({cause}): start it with 'nats-server -js'.",
+                details={"url": self.url},
+            ) from cause
+
     async def flush(self) -> None:
         """Return once the server has everything sent so far, subscriptions among it."""
         await self.client.flush()
@@ -277,24 +288,26 @@ async def _connect_first(client: Client, bus: Bus, url: str, name: str, wait_s: 
         log.info("bus.reconnected", url=url)
         await bus.reconnected()
 
-    async def quiet(error: Exception) -> None:
-        log.debug("bus.connecting", error=str(error))
+    causes: list[Exception] = []
+
+    async def note(error: Exception) -> None:
+        causes.append(error)
 
     deadline = asyncio.get_running_loop().time() + wait_s
     while True:
         try:
             await client.connect(
-                servers=url.split(","), name=name, error_cb=quiet, disconnected_cb=on_disconnect,
-                reconnected_cb=on_reconnect, allow_reconnect=False, connect_timeout=5, reconnect_time_wait=1,
-                max_reconnect_attempts=-1, ping_interval=20, pending_size=8 * 1024 * 1024,
+                servers=url.split(","), name=name, error_cb=note, disconnected_cb=on_disconnect,
+                reconnected_cb=on_reconnect, allow_reconnect=False, connect_timeout=5, reconnect_time_wait=0,
+                max_reconnect_attempts=1, ping_interval=20, pending_size=8 * 1024 * 1024,
             )  # fmt: skip
         except (OSError, nats.errors.Error, TimeoutError) as cause:
             if asyncio.get_running_loop().time() >= deadline:
-                raise _no_server(url, cause) from cause
-            await asyncio.sleep(0.1)
+                raise _no_server(url, causes[0] if causes else cause) from cause
+            await asyncio.sleep(_CONNECT_RETRY_S)
         else:
             break
-    client.options["allow_reconnect"] = True
+    client.options.update(allow_reconnect=True, reconnect_time_wait=1, max_reconnect_attempts=-1)
     client._error_cb = on_error  # noqa: SLF001  (the client has no setter, and the first attempts are to be quiet)
 
 

@@ -78,11 +78,29 @@ def notify(state: str) -> None:
             log.warning("notify.failed", socket=address, error=str(cause))
 
 
-def run_process(main: Callable[[StopSignal], Coroutine[Any, Any, int]], *, use_uvloop: bool = False) -> int:
+def report_in_log(error: RunbusError) -> None:
+    """For services: an error that ends the process, as a line of the log; as plain text on a terminal."""
+    if sys.stderr.isatty():
+        report_as_text(error)
+    else:
+        log.error("stopped", code=error.code, error=error.message)
+
+
+def report_as_text(error: RunbusError) -> None:
+    """For commands: an error as a person reads it."""
+    print(f"Error: {error.message}", file=sys.stderr)
+
+
+def run_process(
+    main: Callable[[StopSignal], Coroutine[Any, Any, int]],
+    *,
+    use_uvloop: bool = False,
+    report: Callable[[RunbusError], None] = report_in_log,
+) -> int:
     """Run ``main`` until it returns the exit code.
 
     The first SIGTERM or SIGINT sets the stop signal; the second ends the process at once with code 130. A typed
-    error that ``main`` raises is printed, and the code is 1.
+    error that ``main`` raises is reported, and the code is 1.
     """
     factory = None
     if use_uvloop:
@@ -94,15 +112,8 @@ def run_process(main: Callable[[StopSignal], Coroutine[Any, Any, int]], *, use_u
         try:
             return runner.run(_main_with_signals(main))
         except RunbusError as error:
-            _report(error)
+            report(error)
             return EXIT_FAILED
-
-
-def _report(error: RunbusError) -> None:
-    if sys.stderr.isatty():
-        print(f"Error: {error.message}", file=sys.stderr)
-    else:
-        log.error("stopped", code=error.code, error=error.message)
 
 
 async def _main_with_signals(main: Callable[[StopSignal], Coroutine[Any, Any, int]]) -> int:
@@ -145,6 +156,20 @@ class Background:
         finally:
             waiter.cancel()
 
+    async def finished_before(self, stop: StopSignal) -> bool:
+        """Wait for all of them to end, or for the stop signal; whether they ended. What one raises is raised."""
+        waiter = asyncio.ensure_future(stop.wait())
+        work = asyncio.ensure_future(asyncio.wait(self._tasks, return_when=asyncio.FIRST_EXCEPTION))
+        try:
+            await asyncio.wait([waiter, work], return_when=asyncio.FIRST_COMPLETED)
+            for task in self._tasks:
+                if task.done():
+                    task.result()
+            return all(task.done() for task in self._tasks)
+        finally:
+            waiter.cancel()
+            work.cancel()
+
     async def __aexit__(self, *_exc: object) -> None:
         """Cancel what still runs, and wait until it has ended."""
         for task in self._tasks:
@@ -171,7 +196,7 @@ def run_configured(
         settings = read_settings()
     except RunbusError as error:
         logs.configure(part=part)
-        _report(error)
+        report_in_log(error)
         return EXIT_FAILED
     logs.configure(part=part, level=settings.log_level, form=settings.log_format)
     return run_process(lambda stop: run(settings, stop), use_uvloop=use_uvloop)

@@ -40,7 +40,7 @@ class EmbeddedServer:
     def __init__(self, settings: ServerSettings) -> None:
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = settings.port
+        self.port = settings.port or free_port(settings.host)
 
     @property
     def url(self) -> str:
@@ -55,15 +55,11 @@ class EmbeddedServer:
     async def start(self) -> None:
         """Start, and return when it takes connections.
 
-        Raises ``unavailable`` where the binary is missing, the port is in use, or the server ends or is not ready
-        within 20 s; the text has the last lines of its log.
+        Raises ``unavailable`` where the binary is missing, or the server ends (port in use) or is not ready within
+        20 s; the text has the last lines of its log.
         """
         settings = self._settings
         binary = find_binary(settings.binary)
-        if self.port == 0:
-            self.port = free_port(settings.host)
-        else:
-            require_free(settings.host, self.port)
         config = settings.data_dir / "nats-server.conf"
         config.write_text(self._configuration())
         with self.log_path.open("wb") as log:
@@ -110,7 +106,7 @@ class EmbeddedServer:
         deadline = loop.time() + READY_WITHIN_S
         while loop.time() < deadline:
             if self._process is not None and self._process.poll() is not None:
-                raise self._failed("it ended at once")
+                raise self.failure("it ended at once")
             with contextlib.suppress(OSError, TimeoutError):
                 async with asyncio.timeout(1):
                     reader, writer = await asyncio.open_connection(self._settings.host, self.port)
@@ -120,13 +116,14 @@ class EmbeddedServer:
                     return
             await asyncio.sleep(0.01)
         await self.stop()
-        raise self._failed(f"it was not ready within {READY_WITHIN_S:g} s")
+        raise self.failure(f"it was not ready within {READY_WITHIN_S:g} s")
 
-    def _failed(self, reason: str) -> RunbusError:
+    def failure(self, reason: str) -> RunbusError:
+        """The error for a server that did not do as it should, with the end of its log."""
         tail = "\n".join(self.log_path.read_text(errors="replace").splitlines()[-5:])
         return RunbusError(
             ErrorCode.UNAVAILABLE,
-            f"the NATS server could not be started: {reason}. Its log ({self.log_path}) ends with:\n{tail}",
+            f"the NATS server failed: {reason}. Its log ({self.log_path}) ends with:\n{tail}",
         )
 
 

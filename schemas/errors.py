@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -76,6 +76,10 @@ class ErrorCode(StrEnum):
     """A fault of Runbus: the log has the cause under ``error_id``."""
 
 
+MAX_MESSAGE_CHARS: Final = 4000
+MAX_DETAILS_BYTES: Final = 64 * 1024
+
+
 def new_error_id() -> str:
     """A short id that stands in the reply and in the log of whoever replied."""
     return secrets.token_hex(6)
@@ -120,13 +124,17 @@ class RunbusError(Exception):
         return error
 
     def info(self, origin: str = "") -> ErrorInfo:
-        """Put this error into a message."""
+        """Put this error into a message: bounded, so that whatever an error repeats it can be told."""
+        message = self.message
+        if len(message) > MAX_MESSAGE_CHARS:
+            message = f"{message[:MAX_MESSAGE_CHARS]}…"
+        fits = len(msgspec.json.encode(self.details)) <= MAX_DETAILS_BYTES
         return ErrorInfo(
             code=self.code,
-            message=self.message,
+            message=message,
             error_id=self.error_id,
             origin=self.origin or origin,
-            details=self.details,
+            details=self.details if fits else {},
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+import msgspec
+
 from bus.endpoint import Route, route
 from domain.ids import new_execution_id
 from domain.jobfile import read_job_file
@@ -100,10 +102,11 @@ class Handlers:
         return await self._required(request.project, request.execution)
 
     async def list_executions(self, request: ExecutionListRequest) -> ExecutionPage:
-        """A page of executions, newest first."""
+        """A page of executions, newest first; steps and outcomes are left out, so that a page fits a message."""
         behind = await self._live.ledger_synced()
         page = await self._ledger.list(request)
-        return ExecutionPage(executions=page.executions, next_cursor=page.next_cursor, events_behind=behind)
+        short = [msgspec.structs.replace(view, steps=[], outcomes=[]) for view in page.executions]
+        return ExecutionPage(executions=short, next_cursor=page.next_cursor, events_behind=behind)
 
     async def abort(self, request: AbortRequest) -> ExecutionView:
         """End an execution and answer with its end, if that comes in time."""

@@ -21,7 +21,7 @@ from schemas.states import FINAL
 from schemas.subjects import Subjects
 from services.dispatcher.ledger import Ledger
 
-_BATCH: Final = 500
+_BATCH: Final = 2000
 _PAUSE_S: Final = 0.02
 """Between two transactions of the ledger: waiters are told before, so this costs nobody time."""
 

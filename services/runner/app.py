@@ -36,7 +36,7 @@ from services.runner.slots import Slots
 
 NAME: Final = "runner"
 _REGISTRY_WITHIN_S: Final = 30.0
-_RETRY_S: Final = 0.2
+_RETRY_S: Final = 0.05
 
 log = structlog.get_logger(NAME)
 

@@ -176,8 +176,13 @@ async def _run_steps(bench: Bench, started_s: float) -> list[StepOutcome]:
 
 async def _report(assignment: Assignment, finished: AssignmentFinished, after_seq: int, at: Workplace) -> None:
     """Publish the end on the condition that we still hold the claim; superseded, write nothing more (fencing)."""
+    what = f"finished.{at.instance}"
     try:
-        await _append(assignment, finished, after_seq, f"finished.{at.instance}", at)
+        try:
+            await _append(assignment, finished, after_seq, what, at)
+        except RunbusError as error:
+            log.warning("outcomes.left_out", execution=assignment.execution, reason=error.message)
+            await _append(assignment, msgspec.structs.replace(finished, steps=[]), after_seq, what, at)
     except WrongLastSequenceError:
         log.warning("assignment.superseded", execution=assignment.execution, state=finished.state)
     else:

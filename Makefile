@@ -1,0 +1,74 @@
+# make demo   set everything up, run real jobs, show them, stop everything
+# make test   set up what is missing, run the tests
+# make help   the rest
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+SOURCES := bus domain runbus schemas services tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test test-all lint types imports check bench docs lock wheels image clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 12
+
+demo: $(VENV)/runtime.stamp ## set everything up, run real jobs against real runners, stop everything
+	@$(BIN)/runbus demo
+
+up: $(VENV)/runtime.stamp ## NATS, the services and a Local Runner in the foreground
+	@$(BIN)/runbus up
+
+test: $(VENV)/dev.stamp ## the tests, but for the slow ones
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not docker" $(ARGS)
+
+test-all: $(VENV)/dev.stamp ## the slow ones and those with Docker, too
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not docker" $(ARGS)
+	$(BIN)/python -m pytest -m docker $(ARGS)
+
+check: lint types imports ## lint, types, import rules
+
+lint: $(VENV)/dev.stamp ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/dev.stamp ## mypy --strict
+	$(BIN)/mypy
+
+imports: $(VENV)/dev.stamp ## who may import whom
+	$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/dev.stamp ## the figures, beside their floor, as a table and JSON (ARGS="--quick")
+	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: $(VENV)/dev.stamp ## make the generated pages anew
+	$(BIN)/runbus contract subjects > docs/subjects.md
+
+lock: $(VENV)/dev.stamp ## resolve the dependencies anew
+	$(PIP) uv
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --custom-compile-command "make lock" --quiet --upgrade -o requirements/runtime.lock
+	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --upgrade \
+	  -o requirements/dev.lock
+
+clean: ## remove what these targets made
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1). Name another: make PYTHON=python3.12"; exit 1; }
+	@echo "making a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: install your system's python3-venv"; exit 1; }
+
+$(VENV)/runtime.stamp: requirements/runtime.lock pyproject.toml | $(BIN)/python
+	@echo "installing Runbus and what it needs"
+	@$(PIP) --require-hashes -r requirements/runtime.lock
+	@$(PIP) --no-deps -e .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.lock $(VENV)/runtime.stamp
+	@echo "installing the development tools"
+	@$(PIP) --require-hashes -r requirements/dev.lock
+	@touch $@
