@@ -2,11 +2,11 @@
 //
 // Run it again with the same --id, after a crash or a lost connection: it is the same execution, not a second one.
 
-import { connect } from "@nats-io/transport-node";
 import { jetstream } from "@nats-io/jetstream";
 import { follow } from "./lib/follow.mjs";
+import { main } from "./lib/main.mjs";
 import { readOptions, runRequest } from "./lib/options.mjs";
-import { show, showError, showResult } from "./lib/show.mjs";
+import { show, showResult } from "./lib/show.mjs";
 
 const USAGE = "node submit.mjs --id ID [--tags LINUX+DEV] [--project P] [--deadline S] -- COMMAND";
 const options = readOptions(USAGE);
@@ -15,7 +15,7 @@ if (!options.id) {
   process.exit(2);
 }
 
-async function main(nc) {
+await main(options, async (nc) => {
   const { project, id } = options;
   const js = jetstream(nc);
   const stored = await js.publish(`rb.${project}.request`, JSON.stringify(runRequest(options)), {
@@ -23,11 +23,4 @@ async function main(nc) {
   });
   console.log(stored.duplicate ? `stored before: ${id}` : `stored: ${id}`);
   return showResult(await follow(js, project, id, show));
-}
-
-try {
-  const nc = await connect({ servers: options.server, name: "runbus-node-submit", maxReconnectAttempts: -1 });
-  process.exitCode = await main(nc).finally(() => nc.close());
-} catch (error) {
-  process.exitCode = showError(error);
-}
+});

@@ -29,10 +29,12 @@ from schemas.runners import RunnerBeat
 from schemas.subjects import Subjects
 from schemas.version import VERSION
 from services.runner.assignment import Workplace, carry_out
+from services.runner.environment import inherited
 from services.runner.intake import Intake, open_sets
 from services.runner.inventory import PluginInventory
 from services.runner.settings import RunnerSettings
 from services.runner.slots import Slots
+from services.runner.workdir import WorkDirs
 
 NAME: Final = "runner"
 _REGISTRY_WITHIN_S: Final = 30.0
@@ -69,10 +71,11 @@ class Runner:
         self._tags_revision = 0
         self._plugins = PluginInventory(self._id)
         self._slots = Slots(settings.max_running)
+        self._work_dirs = WorkDirs(settings.work_dir)
         self._answerer = Answerer(bus, f"{NAME} {self._id}")
         workplace = Workplace(
             bus=bus, subjects=self._subjects, runner=self._id, instance=self._instance, plugins=self._plugins,
-            slots=self._slots, work_dir=settings.work_dir, grace_s=settings.grace_s,
+            slots=self._slots, work_dirs=self._work_dirs, env=inherited(), grace_s=settings.grace_s,
         )  # fmt: skip
         self._intake = Intake(
             bus, self._subjects, self._slots, lambda delivery: carry_out(delivery, workplace),
@@ -220,4 +223,5 @@ class Runner:
         await self._answerer.finish(within_s=2.0)
         if self._bus.client.is_connected:
             await self._beat(leaving=True)
+        self._work_dirs.close()
         log.info("left", runner=self._id)

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import tempfile
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -27,16 +23,17 @@ from schemas.events import (
 )
 from schemas.states import ExecutionState
 from schemas.subjects import Subjects
+from services.runner.environment import job_context
 from services.runner.inventory import PluginInventory
 from services.runner.logship import LogShip
 from services.runner.slots import Running, Slots
 from services.runner.steps import Bench, carry_out_step
+from services.runner.workdir import WorkDirs
 
 _RETRY_S: Final = 0.5
 _LOSER_DELAY_S: Final = 10.0
 _PASS_ON_DELAY_S: Final = 0.2
 _PASS_ON_AT_MOST: Final = 25
-_SECRET_PREFIXES: Final = ("RUNBUS_", "NOTIFY_SOCKET")
 
 log = structlog.get_logger("runner")
 
@@ -50,7 +47,8 @@ class Workplace(msgspec.Struct, frozen=True, kw_only=True):
     instance: str
     plugins: PluginInventory
     slots: Slots
-    work_dir: str
+    work_dirs: WorkDirs
+    env: dict[str, str]
     grace_s: float
 
 
@@ -145,17 +143,17 @@ async def _run(assignment: Assignment, running: Running, at: Workplace) -> Assig
     subject = at.subjects.log(assignment.project, assignment.execution, assignment.assignment, at.runner)
     msg_id = f"{assignment.project}.{assignment.execution}.{assignment.assignment}.{assignment.attempt}.log"
     ship = LogShip(at.bus, subject, attempt=assignment.attempt, msg_id=msg_id)
-    work_dir = Path(tempfile.mkdtemp(prefix="runbus-", dir=at.work_dir or None))
+    work_dir = at.work_dirs.lend()
     try:
         bench = Bench(
-            runner=at.runner, assignment=assignment, work_dir=work_dir, env=_environment(assignment),
+            runner=at.runner, assignment=assignment, work_dir=work_dir, env=at.env | job_context(assignment),
             log=ship, plugins=at.plugins, stopper=running.stopper, grace_s=at.grace_s,
         )  # fmt: skip
         outcomes = await _run_steps(bench, started_s)
         last_log_seq = await ship.finish()
     finally:
         ship.abandon()
-        _remove(work_dir)
+        at.work_dirs.take_back(work_dir)
     last = outcomes[-1]
     return _finished(
         assignment, at, state=last.state, error=last.error, exit_code=last.exit_code, signal=last.signal,
@@ -238,25 +236,3 @@ def _lost(assignment: Assignment, claim: AssignmentStarted, at: Workplace) -> As
         details={"runner": at.runner, "instance": claim.instance},
     )
     return _finished(assignment, at, state=ExecutionState.LOST, error=error.info(at.runner))
-
-
-def _environment(assignment: Assignment) -> dict[str, str]:
-    """The runner's environment without its own settings, and the job's context as ``RD_…`` (the original's names)."""
-    env = {key: value for key, value in os.environ.items() if not key.startswith(_SECRET_PREFIXES)}
-    job = assignment.job
-    context = {
-        "EXECID": assignment.execution,
-        "PROJECT": assignment.project,
-        "USERNAME": assignment.user,
-        "NAME": job.name if job else "",
-        "GROUP": job.group if job else "",
-        "ID": job.uuid if job else "",
-    }
-    return env | {f"RD_JOB_{key}": value for key, value in context.items()}
-
-
-def _remove(work_dir: Path) -> None:
-    def report(_function: object, path: str, _info: object) -> None:
-        log.warning("work_dir.not_removed", path=path)
-
-    shutil.rmtree(work_dir, onerror=report)

@@ -14,6 +14,7 @@ export function readOptions(usage) {
   try {
     const { values, positionals } = parseArgs({ options: OPTIONS, allowPositionals: true });
     if (positionals.length === 0) throw new Error("no command given");
+    if (values.deadline && !(Number(values.deadline) > 0)) throw new Error("--deadline: give seconds");
     return { ...values, command: positionals.join(" ") }; // joined by blanks for the shell there, as ssh does
   } catch (error) {
     console.error(`${error.message}\nusage: ${usage}`);

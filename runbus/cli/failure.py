@@ -1,0 +1,71 @@
+"""Telling what went wrong, in one sentence or as JSON."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Final
+
+import click
+import msgspec
+
+from runbus.cli import exits
+from runbus.cli.context import Options
+from schemas.errors import ErrorCode, ErrorInfo, ErrorReply, RunbusError
+
+ORIGIN: Final = "cli"
+
+
+def report(error: Exception, options: Options) -> int:
+    """Print an error, and return the exit code. Only what nobody foresaw has a traceback, and only with --debug."""
+    if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        return report(error.exceptions[0], options)
+    if isinstance(error, UnicodeEncodeError):
+        print_error(_not_text(error).info(ORIGIN), options)
+        return exits.USAGE
+    if not isinstance(error, RunbusError | OSError):
+        if options.debug:
+            traceback.print_exception(error)
+        error = _unforeseen(error)
+    elif isinstance(error, OSError):
+        error = RunbusError(ErrorCode.UNAVAILABLE, f"{error.strerror or error}{_place(error)}.")
+    print_error(error.info(ORIGIN), options)
+    return exits.ERROR
+
+
+def print_error(info: ErrorInfo, options: Options) -> None:
+    """On stderr for people; with ``--json`` on stdout for programs."""
+    if options.as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(ErrorReply(error=info)), indent=2))
+    else:
+        click.echo(f"{paint('Error:', 'red', bold=True)} {info.message} {paint(reference(info), dim=True)}", err=True)
+
+
+def reference(info: ErrorInfo) -> str:
+    """``(no_runner, id 0a1b2c)``: what to ask for and to look up."""
+    return f"({info.code}, id {info.error_id})" if info.error_id else f"({info.code})"
+
+
+def paint(text: str, colour: str | None = None, *, bold: bool = False, dim: bool = False) -> str:
+    """Coloured; ``click.echo`` takes the colours away where no terminal shows them."""
+    return click.style(text, fg=colour, bold=bold or None, dim=dim or None)
+
+
+def _not_text(error: UnicodeEncodeError) -> RunbusError:
+    shown = str(error.object).encode(errors="backslashreplace").decode()[:80]
+    return RunbusError(ErrorCode.INVALID_MESSAGE, f"{shown!r} is not valid UTF-8 text, and cannot be sent.")
+
+
+def _place(error: OSError) -> str:
+    return f": {error.filename}" if error.filename else ""
+
+
+def _unforeseen(error: Exception) -> RunbusError:
+    where = traceback.extract_tb(error.__traceback__)[-1:] or [None]
+    place = f" ({where[0].name}, line {where[0].lineno})" if where[0] else ""
+    return RunbusError(
+        ErrorCode.INTERNAL,
+        f"a fault of the runbus command: {type(error).__name__}: {str(error)[:200]}{place}. "
+        "--debug shows all of it: please report it.",
+        details={"python": sys.version.split()[0]},
+    )

@@ -1,0 +1,58 @@
+"""The ``runbus`` command. Subcommands are imported when they are used, so that each starts in a tenth of a second."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from runbus.cli import exits
+from runbus.cli.context import LazyGroup, Options
+from schemas.version import VERSION
+
+SECTIONS = {
+    "Work": {
+        "run": ("runbus.cli.run:run", "Run a command line or a script on a runner."),
+        "job": ("runbus.cli.job:job", "Store, show and run jobs."),
+        "execution": ("runbus.cli.execution:execution", "Find, show, follow and abort executions."),
+    },
+    "Runners and projects": {
+        "runner": ("runbus.cli.runner:runner", "Start runners; list, ping, tag and drain them."),
+        "project": ("runbus.cli.project:project", "Create and list projects."),
+    },
+    "Operation": {
+        "up": ("runbus.cli.up:up", "Start NATS, the services and a Local Runner on this machine."),
+        "demo": ("runbus.cli.demo:demo", "Show what Runbus does, in a minute."),
+        "service": ("runbus.cli.service:service", "Run one service in the foreground."),
+        "contract": ("runbus.cli.contract:contract", "Print the contract: subjects and messages."),
+    },
+}
+
+
+@click.command(cls=LazyGroup, sections=SECTIONS, epilog="'runbus COMMAND --help' tells more of each.")
+@click.version_option(VERSION, prog_name="runbus", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Runbus runs jobs inside networks that nothing can dial into, over a NATS bus."""
+    ctx.ensure_object(Options)
+
+
+def main() -> None:
+    """Entry point."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: list[str]) -> int:
+    """Carry one command line out and return its exit code; whatever goes wrong is told in a sentence."""
+    options = Options()
+    try:
+        return int(cli.main(arguments, prog_name="runbus", standalone_mode=False, obj=options) or exits.OK)
+    except click.ClickException as error:
+        error.show()
+        return exits.USAGE if isinstance(error, click.UsageError) else exits.ERROR
+    except click.Abort:
+        return exits.ABORTED
+    except Exception as error:  # noqa: BLE001  (the last resort: nobody is served by a traceback)
+        from runbus.cli.failure import report  # noqa: PLC0415  (only where something went wrong)
+
+        return report(error, options)

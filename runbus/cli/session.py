@@ -1,0 +1,94 @@
+"""A connected command: settings, client, and the log of the connection in words."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
+
+import msgspec
+import structlog
+
+from bus.settings import load
+from runbus.cli.context import Options
+from runbus.client import Client, open_client
+from schemas.api import DEFAULT_PROJECT
+from schemas.catalog import Endpoint
+
+T = TypeVar("T")
+RequestT = TypeVar("RequestT", bound=msgspec.Struct)
+ReplyT = TypeVar("ReplyT", bound=msgspec.Struct)
+
+_SAID: Final = {
+    "bus.disconnected": "The connection to NATS is lost; trying again ...",
+    "bus.reconnected": "Connected to NATS again.",
+}
+
+
+class CliSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``RUNBUS_<FIELD>`` each, or an option."""
+
+    nats_url: str = "nats://127.0.0.1:4222"
+    prefix: str = "rb"
+    project: str = DEFAULT_PROJECT
+    user: str = ""
+
+
+class Session:
+    """What a command works with: one connection, one project, one user."""
+
+    def __init__(self, client: Client, settings: CliSettings, options: Options) -> None:
+        self.client: Final = client
+        self.options: Final = options
+        self.project: Final = settings.project
+        self.user: Final = settings.user or login_name()
+
+    async def call(
+        self, endpoint: Endpoint[RequestT, ReplyT], request: RequestT, *, runner: str = "", timeout_s: float = 5.0
+    ) -> ReplyT:
+        """Call an endpoint of the contract."""
+        return await self.client.call(endpoint, request, runner=runner, timeout_s=timeout_s)
+
+
+def settings_of(options: Options) -> CliSettings:
+    """Options first, then the environment. Raises for ``RUNBUS_`` names that nobody knows."""
+    return load(
+        CliSettings, os.environ, nats_url=options.nats_url, prefix=options.prefix, project=options.project
+    )  # fmt: skip
+
+
+def connected(options: Options, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
+    """Connect, work, close. Raises ``RunbusError``; an unreachable server at once."""
+    settings = settings_of(options)
+    _configure_log(debug=options.debug)
+
+    async def main() -> T:
+        async with open_client(settings.nats_url, prefix=settings.prefix, name="runbus-cli") as client:
+            return await work(Session(client, settings, options))
+
+    return asyncio.run(main())
+
+
+def login_name() -> str:
+    """Whoever is logged in; empty where nobody knows."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return ""
+
+
+def _configure_log(*, debug: bool) -> None:
+    """What the connection logs: in words, and only what concerns a user; with ``--debug`` all of it."""
+
+    def render(_logger: Any, _method: str, event: structlog.types.EventDict) -> str:
+        name = str(event.pop("event"))
+        if debug:
+            return " ".join([f"debug: {name}", *(f"{key}={value!r}" for key, value in event.items())])
+        if name not in _SAID:
+            raise structlog.DropEvent
+        return _SAID[name]
+
+    structlog.configure(processors=[render], logger_factory=structlog.PrintLoggerFactory(sys.stderr))
