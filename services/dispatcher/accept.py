@@ -25,6 +25,9 @@ from services.dispatcher.sets import SetsInUse
 
 FIRST_ASSIGNMENT: Final = "1"
 TITLE_CHARS: Final = 120
+_ROOM_BYTES: Final = 32 * 1024
+_OUTCOME_BYTES: Final = 192
+"""What the end of an execution adds to its view, and of each step: all of it must fit one message."""
 
 log = structlog.get_logger("dispatcher")
 
@@ -87,7 +90,8 @@ class Acceptance:
             deadline_at=deadline,
             assignments=[FIRST_ASSIGNMENT],
         )
-        self._bus.checked("the request's assignment", encode(queued))
+        room = _ROOM_BYTES + _OUTCOME_BYTES * len(steps)
+        self._bus.checked("the execution, with what its end adds", encode(queued) + bytes(room))
         return queued, tags
 
     async def _store_once(self, queued: ExecutionQueued, tags: TagSet) -> ExecutionView:

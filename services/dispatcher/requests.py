@@ -88,16 +88,15 @@ class DurableRequests:
 
     async def _take(self, delivery: Delivery) -> None:
         project = delivery.subject.split(".")[1]
-        execution = f"q-{delivery.seq}"
+        fresh_id = f"q-{delivery.seq}"
         try:
             request = decode(delivery.data, RunRequest)
-            execution = request.id or execution
-            await self._acceptance.accept(_in_project(request, project, execution), execution)
+            await self._acceptance.accept(_in_project(request, project, request.id or fresh_id), fresh_id)
         except RunbusError as error:
             if error.code is ErrorCode.UNAVAILABLE:
                 await delivery.nak(delay_s=_LATER_S)
                 return
-            await self._refuse(project, _named(delivery.data) or execution, error)
+            await self._refuse(project, _named(delivery.data) or fresh_id, error)
         await delivery.ack()
 
     async def _refuse(self, project: str, execution: str, error: RunbusError) -> None:

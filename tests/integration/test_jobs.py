@@ -173,11 +173,16 @@ async def test_what_is_not_there_is_named(system: System) -> None:
         )
 
 
+async def test_a_run_of_a_job_brings_no_steps(system: System) -> None:
+    await put(system, CLEAN)
+    ask = RunRequest(job="clean", steps=[Step(plugin="command", config={"command": "true"})])
+    await refused(ErrorCode.INVALID_MESSAGE, lambda: system.client.run(ask))
+
+
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
         ({}, ErrorCode.INVALID_MESSAGE),
-        ({"job": "x", "steps": [Step(plugin="command", config={"command": "true"})]}, ErrorCode.INVALID_MESSAGE),
         ({"timeout_s": 0.0}, ErrorCode.INVALID_MESSAGE),
         ({"timeout_s": -1.0}, ErrorCode.INVALID_MESSAGE),
         ({"deadline_s": 0.0}, ErrorCode.INVALID_MESSAGE),
@@ -196,7 +201,7 @@ async def test_a_run_that_makes_no_sense_is_refused_and_leaves_nothing(
     system: System, fields: dict[str, object], code: ErrorCode
 ) -> None:
     steps = [Step(plugin="command", config={"command": "true"})]
-    base: dict[str, object] = {} if fields in ({},) or "job" in fields else {"steps": steps}
+    base: dict[str, object] = {"steps": steps} if fields else {}
     ask = RunRequest(**{**base, **fields})  # type: ignore[arg-type]
     await refused(code, lambda: system.client.run(ask))
     assert await system.count(system.subjects.events_stream) == 0

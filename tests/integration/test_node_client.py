@@ -183,13 +183,13 @@ async def test_submitted_while_every_dispatcher_is_down(node: NodeClient, site: 
     assert refused.exit_code == REFUSED
     assert refused.stderr.startswith("unavailable: nobody serves rb.api.dispatcher.run now")
 
-    async def stored() -> bool:
+    async def is_stored() -> bool:
         return await system.count(requests, "rb.default.request") > 0
 
     arguments = ("--id", "durable-3", "--tags", "dev", "--", f"echo ran >> {traces}; seq 3")
     async with asyncio.TaskGroup() as clients:
         first = clients.create_task(node("submit.mjs", *arguments))
-        await eventually(stored, what="the request is stored")
+        await eventually(is_stored, what="the request is stored")
         second = clients.create_task(node("submit.mjs", *arguments))
         assert not first.done()
         system.start_dispatcher(program=True)

@@ -10,12 +10,14 @@ import msgspec
 import pytest
 
 from bus.connection import Bus
-from schemas.api import RunRequest
+from schemas import catalog
+from schemas.api import JobListRequest, JobPutRequest, RunRequest
 from schemas.codec import encode
-from schemas.errors import ErrorCode
+from schemas.errors import ErrorCode, RunbusError
+from schemas.jobs import Step
 from schemas.states import ExecutionState
 from tests.support.gate import Gate
-from tests.support.system import System, refused, request
+from tests.support.system import System, refused, request, script
 from tests.support.waiting import eventually
 
 
@@ -144,40 +146,36 @@ async def test_a_request_larger_than_the_bus_takes_is_refused_before_it_is_sent(
     assert (await fleet.run("true")).state is ExecutionState.SUCCEEDED
 
 
-async def test_a_request_whose_assignment_would_be_larger_is_refused_and_leaves_nothing(
+async def test_what_is_accepted_can_be_shown_to_the_end_and_what_is_larger_is_refused(
     fleet: System, bus: Bus
 ) -> None:
-    room = bus.max_payload_bytes - len(encode(request("")))
-    await refused(ErrorCode.TOO_LARGE, lambda: fleet.start("#" * room))
-    assert await fleet.count(fleet.subjects.events_stream) == 0
-
-
-async def test_the_largest_that_is_accepted_runs_to_its_end(fleet: System, bus: Bus) -> None:
-    for spare in (2000, 1000, 700, 600, 500, 450, 400, 350, 300):
-        command = "true " + "#" * (bus.max_payload_bytes - spare)
+    low, high = bus.max_payload_bytes - 40_000, bus.max_payload_bytes
+    while high - low > 1:
+        middle = (low + high) // 2
         try:
-            started = await fleet.start([*request(command).steps])
-        except Exception as error:  # noqa: BLE001
-            assert getattr(error, "code", None) is ErrorCode.TOO_LARGE, error  # noqa: PT017
-            break
-        view = await fleet.end_of(started.id)
-        assert view.state is ExecutionState.FAILED, "one argument of the kernel is at most 128 KiB"
-    else:
-        raise AssertionError("none was too large")
+            started = await fleet.start(script("#" * middle))
+        except RunbusError as error:
+            assert error.code is ErrorCode.TOO_LARGE, error.message
+            high = middle
+        else:
+            low = middle
+            assert (await fleet.end_of(started.id)).state is ExecutionState.SUCCEEDED
+    largest = await fleet.run(script("#" * low))
+    assert len(largest.steps[0].config["script"]) == low
+    assert await fleet.count(fleet.subjects.jobs_stream) == 0
+
+
+async def test_more_steps_than_a_message_could_tell_the_outcomes_of_are_refused(fleet: System) -> None:
+    steps = [Step(plugin="command", config={"command": ":"})] * 5000
+    await refused(ErrorCode.TOO_LARGE, lambda: fleet.start(steps))
 
 
 async def test_a_reply_that_would_be_too_large_is_a_typed_error(fleet: System) -> None:
-    from schemas import catalog  # noqa: PLC0415
-    from schemas.api import ExecutionListRequest  # noqa: PLC0415
-
-    for _ in range(3):
-        await fleet.run("true # " + "x" * 500_000)
-    error = await refused(
-        ErrorCode.TOO_LARGE, lambda: fleet.client.call(catalog.EXECUTION_LIST, ExecutionListRequest(limit=3))
-    )
-    assert "execution-list" in error.message
-    page = await fleet.client.call(catalog.EXECUTION_LIST, ExecutionListRequest(limit=1))
-    assert len(page.executions) == 1
+    for number in range(3):
+        text = f"- name: job{number}\n  sequence:\n    commands:\n      - exec: 'true {'x' * 500_000}'\n"
+        await fleet.client.call(catalog.JOB_PUT, JobPutRequest(text=text))
+    error = await refused(ErrorCode.TOO_LARGE, lambda: fleet.client.call(catalog.JOB_LIST, JobListRequest()))
+    assert "job-list" in error.message
 
 
 async def test_an_error_reply_that_would_be_too_large_still_comes(fleet: System) -> None:

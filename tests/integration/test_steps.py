@@ -113,10 +113,11 @@ async def test_an_error_that_no_message_could_hold_still_ends_the_execution(syst
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-async def test_more_outcomes_than_a_message_holds_still_end_the_execution(system: System) -> None:
-    steps = [Step(plugin="command", config={"command": ":"})] * 10_000
+async def test_thousands_of_steps_are_told_in_one_message(system: System) -> None:
+    steps = [Step(plugin="command", config={"command": ":"})] * 3500
     ended = await system.run(steps, wait_s=100.0)
     assert ended.state is ExecutionState.SUCCEEDED
+    assert len(ended.outcomes) == 3500
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,159 @@
+"""What commands print: tables, facts, times, JSON. For a terminal, and as plain for a pipe."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+import click
+import msgspec
+
+from runbus.cli.failure import paint
+from schemas.states import ExecutionState, RunnerStatus
+
+GAP: Final = 2
+MIN_FOLDED: Final = 12
+"""A column that may fold is given at least this much; else records are printed one below the other."""
+UNLIMITED: Final = 100_000
+
+_COLOURS: Final[dict[str, str]] = {
+    ExecutionState.QUEUED: "blue",
+    ExecutionState.RUNNING: "cyan",
+    ExecutionState.SUCCEEDED: "green",
+    ExecutionState.FAILED: "red",
+    ExecutionState.ABORTED: "yellow",
+    ExecutionState.TIMEDOUT: "red",
+    ExecutionState.LOST: "red",
+    RunnerStatus.HEALTHY: "green",
+    RunnerStatus.UNHEALTHY: "yellow",
+    RunnerStatus.UNKNOWN: "magenta",
+    RunnerStatus.DOWN: "red",
+}
+
+
+class Column(NamedTuple):
+    """A column. One that ``folds`` gives way in a narrow terminal; the others are never broken."""
+
+    title: str
+    folds: bool = False
+
+
+def print_json(message: object) -> None:
+    """One message, or a list of them, as one indented document."""
+    click.echo(msgspec.json.format(msgspec.json.encode(message), indent=2))
+
+
+def print_json_line(message: object) -> None:
+    """One message on one line."""
+    click.echo(msgspec.json.encode(message))
+
+
+def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    """Rows below their titles; where the terminal is too narrow for that, each row as a block of facts."""
+    cells = [[clean(cell) for cell in row] for row in rows]
+    width = screen_width()
+    needed = sum(
+        MIN_FOLDED if column.folds else max(len(column.title), *(len(row[at]) for row in cells))
+        for at, column in enumerate(columns)
+    )
+    if needed + GAP * len(columns) > width:
+        for number, row in enumerate(cells):
+            click.echo("" if number else "", nl=bool(number))
+            print_facts((column.title.lower(), cell) for column, cell in zip(columns, row, strict=True))
+        return
+    _draw(columns, cells, width)
+
+
+def _draw(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> None:
+    from rich.console import Console  # noqa: PLC0415  (a twentieth of a second, and only tables need it)
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for at, column in enumerate(columns):
+        widest = max(len(column.title), *(len(row[at]) for row in cells))
+        table.add_column(column.title, overflow="fold", min_width=None if column.folds else widest)
+    for row in cells:
+        table.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
+    console = Console(width=width, no_color=not sys.stdout.isatty())
+    with console.capture() as drawn:
+        console.print(table)
+    click.echo("\n".join(line.rstrip() for line in drawn.get().splitlines()))
+
+
+def print_facts(facts: Iterable[tuple[str, str]], *, indent: int = 0) -> None:
+    """``label  value`` lines; what has no value is left out, further lines of a value stand below its first."""
+    shown = [(label, value) for label, value in facts if value]
+    width = max((len(label) for label, _ in shown), default=0) + GAP
+    margin = " " * indent
+    for label, value in shown:
+        first, *more = value.splitlines() or [""]
+        click.echo(f"{margin}{paint(label.ljust(width), dim=True)}{state_text(clean(first))}")
+        for line in more:
+            click.echo(f"{margin}{' ' * width}{clean(line)}")
+
+
+def state_text(text: str) -> str:
+    """A state in its colour; other text as it is."""
+    colour = _COLOURS.get(text.partition(",")[0])
+    return paint(text, colour) if colour else text
+
+
+def clean(text: str) -> str:
+    """One line without control characters: names come from others, and could command the terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def screen_width() -> int:
+    """Columns of the terminal; a pipe has no end of them, unless COLUMNS says so."""
+    if sys.stdout.isatty() or os.environ.get("COLUMNS"):
+        return shutil.get_terminal_size().columns
+    return UNLIMITED
+
+
+def duration(seconds: float | None) -> str:
+    """``85ms``, ``1.2s``, ``1m15s``, ``3h5m``, ``2d4h``."""
+    if seconds is None:
+        return ""
+    if seconds < 0.9995:
+        return f"{max(seconds, 0) * 1000:.0f}ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    for unit_s, unit, part_s, part in ((86_400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= unit_s:
+            rest = whole % unit_s // part_s
+            return f"{whole // unit_s}{unit}{rest}{part}" if rest else f"{whole // unit_s}{unit}"
+    return f"{whole}s"
+
+
+def moment(at: datetime | None) -> str:
+    """Local time, to the second."""
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S") if at else ""
+
+
+def short_moment(at: datetime | None) -> str:
+    """Local time as short as it can be said today."""
+    if at is None:
+        return ""
+    local, now = at.astimezone(), datetime.now().astimezone()
+    if local.date() == now.date():
+        return local.strftime("%H:%M:%S")
+    return local.strftime("%m-%d %H:%M" if local.year == now.year else "%Y-%m-%d")
+
+
+def ago(at: datetime | None) -> str:
+    """``12s ago``; ``never``."""
+    if at is None:
+        return "never"
+    seconds = (datetime.now().astimezone() - at).total_seconds()
+    return "now" if seconds < 1 else f"{duration(float(round(seconds))).replace('.0s', 's')} ago"
+
+
+def sentence(*parts: str) -> str:
+    """The parts that are there, with commas."""
+    return ", ".join(part for part in parts if part)
