@@ -7,6 +7,7 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 import nats.errors
+import structlog
 from nats.js.errors import (
     APIError,
     BucketNotFoundError,
@@ -24,6 +25,8 @@ from schemas.errors import ErrorCode, RunbusError
 T = TypeVar("T", bound=msgspec.Struct)
 
 _DELETES: Final = frozenset({"DEL", "PURGE"})
+
+log = structlog.get_logger("bus")
 
 
 class StaleRevisionError(Exception):
@@ -85,12 +88,20 @@ class Bucket(Generic[T]):
         await self._store.delete(key)
 
     def watch(self, on_change: Callable[[str, T | None], Awaitable[None]]) -> Follower:
-        """A follower that tells all present values and then every change (None: removed)."""
+        """A follower that tells all present values and then every change (None: removed).
+
+        A value that cannot be read is passed over, and logged.
+        """
         prefix = f"$KV.{self.name}."
 
         async def on_message(delivery: Delivery) -> None:
+            key = delivery.subject.removeprefix(prefix)
             gone = delivery.headers.get("KV-Operation") in _DELETES
-            value = None if gone else decode(delivery.data, self._type)
-            await on_change(delivery.subject.removeprefix(prefix), value)
+            try:
+                value = None if gone else decode(delivery.data, self._type)
+            except RunbusError as error:
+                log.warning("value.not_understood", bucket=self.name, key=key, error=error.message)
+                return
+            await on_change(key, value)
 
         return Follower(self._bus, f"KV_{self.name}", f"{prefix}>", on_message=on_message, last_per_subject=True)

@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from typing import Final, NoReturn, Protocol, TextIO
 
 import click
@@ -79,9 +79,12 @@ class Output:
 class TextView:
     """For people: the runner at the top, then the output, then the end."""
 
-    def __init__(self, output: Output, view: ExecutionView, *, timestamps: bool = False) -> None:
+    def __init__(
+        self, output: Output, view: ExecutionView, *, timestamps: bool = False, framed: bool = True
+    ) -> None:
         self._output = output
         self._view = view
+        self._framed = framed
         self._stamps = _Stamps() if timestamps else None
         self._told: tuple[str, int] = ("", 0)
 
@@ -90,7 +93,7 @@ class TextView:
         self._view = view
         if view.runner:
             self._top(view.runner, view.attempt)
-        if view.state in FINAL:
+        if view.state in FINAL and self._framed:
             self._end(view)
 
     async def piece(self, piece: LogPiece) -> None:
@@ -108,7 +111,7 @@ class TextView:
         self._output.remark(text)
 
     def _top(self, runner: str, attempt: int) -> None:
-        if self._told != (runner, attempt):
+        if self._framed and self._told != (runner, attempt):
             self._told = (runner, attempt)
             again = f", attempt {attempt}" if attempt > 1 else ""
             self.remark(f"{paint('▶', 'cyan')} {self._view.id} on runner {paint(runner, bold=True)} "
@@ -121,11 +124,15 @@ class TextView:
 
 
 class JsonView:
-    """For programs: one JSON object a line; the last one is the final state."""
+    """For programs: one JSON object a line; the last one is the final state, unless only the log is wanted."""
+
+    def __init__(self, *, states: bool = True) -> None:
+        self._states = states
 
     def state(self, view: ExecutionView) -> None:
         """A ``runbus.execution.v1``."""
-        print_json_line(view)
+        if self._states:
+            print_json_line(view)
 
     async def piece(self, piece: LogPiece) -> None:
         """A ``runbus.cli.log.v1``."""
@@ -220,10 +227,17 @@ class Following:
     """One execution followed to its end, and what signals do meanwhile."""
 
     def __init__(
-        self, session: Session, view: ExecutionView, *, shown: View | None = None, after_log_seq: int = 0
+        self,
+        session: Session,
+        view: ExecutionView,
+        *,
+        shown: View | None = None,
+        after_log_seq: int = 0,
+        to_the_end: bool = True,
     ) -> None:
         self._session = session
         self._first = view
+        self._to_the_end = to_the_end
         self._shown = shown or (JsonView() if session.options.as_json else TextView(Output(), view))
         self._state = view.state
         self._aborting: asyncio.Task[None] | None = None
@@ -231,12 +245,11 @@ class Following:
         """Where to resume: behind the last piece that was printed."""
 
     async def run(self) -> ExecutionView:
-        """Show it until it has ended, and return its end."""
+        """Show it until it has ended (or what there is by now), and return its end."""
         queued = asyncio.get_running_loop().call_later(PATIENCE_S, self._say_queued)
-        items = self._session.client.follow(self._first.project, self._first.id, after_log_seq=self.offset)
         final = self._first
         try:
-            async with aclosing(items):  # type: ignore[type-var]  # follow is an async generator
+            async with aclosing(self._items()) as items:
                 async for item in items:
                     if isinstance(item, LogPiece):
                         await self._shown.piece(item)
@@ -250,6 +263,15 @@ class Following:
         finally:
             queued.cancel()
         return final
+
+    async def _items(self) -> AsyncGenerator[ExecutionView | LogPiece, None]:
+        client, names = self._session.client, (self._first.project, self._first.id)
+        if self._to_the_end:
+            async for item in client.follow(*names, after_log_seq=self.offset):
+                yield item
+        else:
+            async for piece in client.log(*names, after_seq=self.offset):
+                yield piece
 
     @contextmanager
     def interrupts(self, handlers: dict[signal.Signals, Callable[[], None]]) -> Iterator[None]:
@@ -276,12 +298,14 @@ class Following:
 
     def leave(self, code: int) -> NoReturn:
         """End this process now, whatever it waits for, and say how to go on. The execution is not touched."""
-        goes_on = f"The execution goes on: {self._session.options.hint(self._command())}"
-        self._shown.remark(goes_on)
+        with suppress(OSError):
+            click.echo(self._how_to_go_on(), err=True)
         os._exit(code)
 
-    def _command(self) -> str:
-        return f"execution log --follow {self._first.id}" + (f" --offset {self.offset}" if self.offset else "")
+    def _how_to_go_on(self) -> str:
+        offset = f" --offset {self.offset}" if self.offset else ""
+        command = self._session.options.hint(f"execution log --follow {self._first.id}{offset}")
+        return f"{'The rest of its log' if self._state in FINAL else 'The execution goes on'}: {command}"
 
     async def _abort(self) -> None:
         names = self._first.id, self._first.project
@@ -300,16 +324,13 @@ class Following:
 
     def _output_failed(self, cause: OSError) -> NoReturn:
         """Our own output cannot be written; that is no reason to end what runs."""
-        if isinstance(cause, BrokenPipeError):
-            forget_stdout()
-            if self._state not in FINAL:
-                self.leave(exits.CLOSED_PIPE)
-            raise click.exceptions.Exit(exits.CLOSED_PIPE)
-        hint = self._session.options.hint(self._command())
-        raise RunbusError(
-            ErrorCode.UNAVAILABLE,
-            f"the output cannot be written ({cause.strerror}). The execution goes on: {hint}",
-        ) from cause
+        forget_stdout()
+        if not isinstance(cause, BrokenPipeError):
+            text = f"the output cannot be written ({cause.strerror}). {self._how_to_go_on()}"
+            raise RunbusError(ErrorCode.UNAVAILABLE, text) from cause
+        if self._state not in FINAL:
+            self.leave(exits.CLOSED_PIPE)
+        raise click.exceptions.Exit(exits.CLOSED_PIPE)
 
 
 def execution_id(value: str) -> str:

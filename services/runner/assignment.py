@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from bus.connection import Bus, Condition, WrongLastSequenceError
+from bus.endpoint import internal_error
 from bus.pull import Delivery
 from schemas.codec import decode, encode
 from schemas.errors import ErrorCode, ErrorInfo, RunbusError
@@ -30,6 +31,8 @@ from services.runner.slots import Running, Slots
 from services.runner.steps import Bench, carry_out_step
 from services.runner.workdir import WorkDirs
 
+_TOKENS: Final = 7
+"""Of the subject of an assignment."""
 _RETRY_S: Final = 0.5
 _LOSER_DELAY_S: Final = 10.0
 _PASS_ON_DELAY_S: Final = 0.2
@@ -63,23 +66,42 @@ async def carry_out(delivery: Delivery, at: Workplace) -> None:
         return
     key = (assignment.project, assignment.execution, assignment.assignment)
     with at.slots.running(key, delivery) as running:
-        finished = await _run(assignment, running, at)
+        try:
+            finished = await _run(assignment, running, at)
+        except Exception as cause:  # noqa: BLE001  (whatever went wrong here, a claimed assignment must end)
+            error = internal_error(f"execution {assignment.execution}", cause).info(at.runner)
+            finished = _finished(assignment, at, state=ExecutionState.FAILED, error=error)
         await _report(assignment, finished, claim_seq, at)
         await running.delivery.ack()
 
 
 async def _decode(delivery: Delivery, at: Workplace) -> Assignment | None:
     """Read the message; one that cannot be read is answered by a final event and never delivered again."""
+    tokens = delivery.subject.split(".")
+    if len(tokens) != _TOKENS:
+        log.warning("assignment.refused", subject=delivery.subject, error="not the subject of an assignment")
+        await delivery.terminate()
+        return None
+    project, execution, number = tokens[1], tokens[5], tokens[6]
     try:
-        return decode(delivery.data, Assignment)
+        return _sound(decode(delivery.data, Assignment), (project, execution, number))
     except RunbusError as error:
         log.warning("assignment.refused", subject=delivery.subject, error=error.message, error_id=error.error_id)
-        project, _tag, _set, _job, execution, number = delivery.subject.split(".")[1:7]
         stub = Assignment(execution=execution, assignment=number, project=project, attempt=1, steps=[], title="")
         finished = _finished(stub, at, state=ExecutionState.FAILED, error=error.info(at.runner))
         await _report(stub, finished, 0, at)
         await delivery.terminate()
         return None
+
+
+def _sound(assignment: Assignment, names: tuple[str, str, str]) -> Assignment:
+    """The assignment, if it is the one that its subject names and has something to do."""
+    own = assignment.project, assignment.execution, assignment.assignment
+    if own != names:
+        raise RunbusError(ErrorCode.INVALID_MESSAGE, f"the assignment {own} stands on the subject of {names}.")
+    if not assignment.steps:
+        raise RunbusError(ErrorCode.INVALID_MESSAGE, "the assignment has no steps.")
+    return assignment
 
 
 async def _passed_on(assignment: Assignment, delivery: Delivery, at: Workplace) -> bool:

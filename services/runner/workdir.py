@@ -24,10 +24,11 @@ class WorkDirs:
         self._empty: list[Path] = []
 
     def lend(self) -> Path:
-        """An empty directory."""
-        if self._empty:
-            return self._empty.pop()
-        if self._root is None:
+        """An empty directory. One that someone removed meanwhile (who clears /tmp, say) is made anew."""
+        while self._empty:
+            if (kept := self._empty.pop()).is_dir():
+                return kept
+        if self._root is None or not self._root.is_dir():
             self._root = Path(tempfile.mkdtemp(prefix="runbus-", dir=self._parent))
         return Path(tempfile.mkdtemp(dir=self._root))
 

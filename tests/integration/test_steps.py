@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -147,3 +148,24 @@ async def test_the_work_directory_is_gone_afterwards(system: System) -> None:
     path = Path((await system.output(ended.id)).decode().strip())
     assert path.is_absolute()
     assert not path.exists()
+
+
+async def test_a_work_directory_that_cannot_be_made_fails_the_job(system: System, tmp_path: Path) -> None:
+    system.start_runner("b1", "linux", work_dir=str(tmp_path / "none"))
+    await system.runners_ready("b1")
+    ended = await system.run("true", "linux", wait_s=5.0)
+    assert (ended.state, ended.runner) == (ExecutionState.FAILED, "b1")
+    assert ended.error is not None
+    assert (await system.ping("b1")).running == 0
+
+
+async def test_work_directories_that_somebody_clears_away_are_made_anew(system: System, tmp_path: Path) -> None:
+    parent = tmp_path / "work"
+    parent.mkdir()
+    system.start_runner("b1", "linux", work_dir=str(parent))
+    await system.runners_ready("b1")
+    assert (await system.run("true", "linux")).state is ExecutionState.SUCCEEDED
+    for path in parent.iterdir():
+        shutil.rmtree(path)
+    for command in ("true", "pwd; touch x"):
+        assert (await system.run(command, "linux")).state is ExecutionState.SUCCEEDED

@@ -1,0 +1,187 @@
+"""``runbus execution``: find, show, follow and abort executions."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from datetime import datetime
+
+import click
+
+from runbus.cli import exits
+from runbus.cli.context import LazyGroup, Options, SharedCommand
+from runbus.cli.failure import paint, reference
+from runbus.cli.follow import Following, JsonView, Output, TextView, end_text, execution_id, set_text
+from runbus.cli.render import (
+    Column,
+    duration,
+    moment,
+    print_facts,
+    print_json,
+    print_table,
+    sentence,
+    short_moment,
+)
+from runbus.cli.session import Session, connected
+from runbus.cli.steps import step_facts
+from runbus.cli.values import MOMENT
+from schemas import catalog
+from schemas.api import AbortRequest, ExecutionListRequest, ExecutionPage, ExecutionView, ResultRequest
+from schemas.states import FINAL, ExecutionState
+
+_ABORT_WITHIN_S = 15.0
+
+execution = LazyGroup(
+    "execution",
+    help="Find, show, follow and abort executions.",
+    sections={
+        "Commands": {
+            "list": (f"{__name__}:list_", "Search executions, newest first."),
+            "show": (f"{__name__}:show", "Show one with all its steps."),
+            "log": (f"{__name__}:log", "Print its output; --follow it to its end."),
+            "abort": (f"{__name__}:abort", "End it, queued or running."),
+        }
+    },
+)
+
+
+@click.command("list", cls=SharedCommand)
+@click.option("--job", default="", help="Of this job: its uuid or group/name.")
+@click.option("--state", "states", multiple=True, type=click.Choice([str(each) for each in ExecutionState]),
+              help="In this state; may be repeated.")  # fmt: skip
+@click.option("--runner", default="", metavar="ID", help="Carried out by this runner.")
+@click.option("--since", type=MOMENT, help="Requested since: 2h, 7d, 2026-11-24, 2026-11-24T08:30.")
+@click.option("--until", type=MOMENT, help="Requested before.")
+@click.option("--text", default="", help="Words in title, commands, user or error.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 500), help="At most so many.")
+@click.option("--cursor", default="", help="Go on behind the page that gave this cursor.")
+@click.pass_obj
+def list_(options: Options, *, states: tuple[str, ...], **given: str | int | datetime | None) -> None:
+    """Search the executions of the project, newest first; every filter must hold."""
+
+    async def work(session: Session) -> ExecutionPage:
+        request = ExecutionListRequest(
+            project=session.project, states=[ExecutionState(state) for state in states], **given
+        )  # type: ignore[arg-type]  # click has converted each
+        return await session.call(catalog.EXECUTION_LIST, request, timeout_s=30.0)
+
+    page = connected(options, work)
+    if options.as_json:
+        print_json(page)
+    else:
+        _print_page(page)
+
+
+def _print_page(page: ExecutionPage) -> None:
+    if page.executions:
+        columns = [Column("ID"), Column("STATE"), Column("QUEUED"), Column("TOOK"), Column("RUNNER", folds=True),
+                   Column("TITLE", folds=True)]  # fmt: skip
+        print_table(columns, [_row(view) for view in page.executions])
+    else:
+        click.echo("No executions.", err=True)
+    if page.next_cursor:
+        click.echo(f"There are more: --cursor {page.next_cursor}", err=True)
+    if page.events_behind:
+        click.echo(f"The history is still being read in ({page.events_behind} events to go): some may be missing.",
+                   err=True)  # fmt: skip
+
+
+def _row(view: ExecutionView) -> list[str]:
+    took = duration(view.duration_s) if view.state in FINAL else ""
+    return [view.id, view.state, short_moment(view.queued_at), took, view.runner or f"({set_text(view)})", view.title]
+
+
+@click.command(cls=SharedCommand)
+@click.argument("execution_id_", metavar="ID")
+@click.pass_obj
+def show(options: Options, execution_id_: str) -> None:
+    """Show one execution with all its steps; its runner stands at the top."""
+    view = connected(options, lambda session: _view(session, execution_id_))
+    if options.as_json:
+        print_json(view)
+        return
+    print_facts(_facts(view))
+    for number, step in enumerate(view.steps, start=1):
+        outcome = next((each for each in view.outcomes if each.step == number), None)
+        click.echo()
+        print_facts(step_facts(number, step, outcome))
+
+
+async def _view(session: Session, name: str) -> ExecutionView:
+    request = ResultRequest(project=session.project, execution=execution_id(name))
+    return await session.call(catalog.EXECUTION_SHOW, request)
+
+
+def _facts(view: ExecutionView) -> Iterator[tuple[str, str]]:
+    attempt = f"attempt {view.attempt}" if view.attempt > 1 else ""
+    yield "runner", sentence(f"{view.runner} ({set_text(view)})", attempt) if view.runner else ""
+    yield "selected", "" if view.runner else set_text(view)
+    yield "execution", view.id
+    yield "state", end_text(view)
+    if view.error:
+        yield "error", f"{view.error.message}\n{reference(view.error)}"
+    yield "title", view.title
+    yield "job", f"{view.job.path} ({view.job.uuid})" if view.job else ""
+    yield "project", view.project
+    yield "user", view.user
+    if view.abort_requested_by is not None:
+        yield "abort asked", f"by {view.abort_requested_by}" if view.abort_requested_by else "yes"
+    yield "queued", moment(view.queued_at)
+    yield "started", moment(view.started_at)
+    yield "finished", moment(view.finished_at)
+    yield "timeout", duration(view.timeout_s)
+    yield "deadline", moment(view.deadline_at)
+    yield "instance", view.instance
+
+
+@click.command(cls=SharedCommand)
+@click.argument("execution_id_", metavar="ID")
+@click.option("-f", "--follow", is_flag=True, help="Go on until it has ended.")
+@click.option("--offset", default=0, type=click.IntRange(0), metavar="N", help="Only what is behind this offset.")
+@click.option("--timestamps", is_flag=True, help="Put the time before each line.")
+@click.pass_obj
+def log(options: Options, execution_id_: str, *, follow: bool, offset: int, timestamps: bool) -> None:
+    """Print the output of an execution: stdout to stdout, the rest to stderr.
+
+    With --json each line is one object with its offset. Ctrl-C says the offset to resume with.
+    """
+
+    async def work(session: Session) -> None:
+        view = await _view(session, execution_id_)
+        text = TextView(Output(), view, timestamps=timestamps, framed=follow)
+        shown = JsonView(states=False) if options.as_json else text
+        following = Following(session, view, shown=shown, after_log_seq=offset, to_the_end=follow)
+        handlers = {
+            signal.SIGINT: lambda: following.leave(exits.ABORTED),
+            signal.SIGTERM: following.terminate,
+        }
+        with following.interrupts(handlers):
+            await following.run()
+
+    connected(options, work)
+
+
+@click.command(cls=SharedCommand)
+@click.argument("execution_id_", metavar="ID")
+@click.option("--reason", default="", help="Why; it stands in the execution's error.")
+@click.pass_obj
+def abort(options: Options, execution_id_: str, reason: str) -> None:
+    """End an execution, queued or running, and wait for its end (15 s at most)."""
+
+    async def work(session: Session) -> ExecutionView:
+        request = AbortRequest(
+            execution=execution_id(execution_id_), project=session.project, user=session.user, reason=reason,
+            wait_s=_ABORT_WITHIN_S,
+        )  # fmt: skip
+        return await session.call(catalog.ABORT, request, timeout_s=_ABORT_WITHIN_S + 10.0)
+
+    view = connected(options, work)
+    if options.as_json:
+        print_json(view)
+    elif view.state in FINAL:
+        click.echo(f"{view.id}: {end_text(view)}")
+    else:
+        click.echo(
+            f"{view.id}: {paint('abort requested', 'yellow')}; it has not ended within {_ABORT_WITHIN_S:g} s. "
+            f"See {options.hint(f'execution show {view.id}')}"
+        )

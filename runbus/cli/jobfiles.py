@@ -1,0 +1,163 @@
+"""``runbus job put`` and ``job check``: job files, one after the other, and what is said of each."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+
+from runbus.cli import exits
+from runbus.cli.context import Options, SharedCommand
+from runbus.cli.failure import ORIGIN, paint, print_error
+from runbus.cli.render import print_json
+from runbus.cli.session import Session, connected, settings_of
+from schemas import catalog
+from schemas.api import JobPutReply, JobPutRequest
+from schemas.errors import ErrorCode, ErrorReply, RunbusError
+from schemas.jobs import JobDefinition
+
+_PLACED: Final = re.compile(r"(?P<place>.*?:\d+:\d+): (?:(?P<path>[^\s:]+): )?(?P<text>.*)", re.DOTALL)
+_NOT_NOW: Final = re.compile(r"(?P<place>.*?): (?P<text>it could not run now\. .*)", re.DOTALL)
+_PLACES_SHOWN: Final = 5
+
+_files = click.argument(
+    "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, allow_dash=True), metavar="FILE..."
+)
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.cli.checked.v1"):
+    """What ``job check`` found in one file."""
+
+    file: str
+    jobs: list[JobDefinition] = []
+    problems: list[dict[str, Any]] = []
+    warnings: list[str] = []
+
+
+@click.command(cls=SharedCommand)
+@_files
+@click.pass_obj
+def put(options: Options, files: tuple[str, ...]) -> None:
+    """Store the jobs of each FILE ('-': stdin), all of a file or none: new ones, and changes to those there are."""
+
+    async def work(session: Session) -> list[JobPutReply | ErrorReply]:
+        return [await _put(session, file) for file in files]
+
+    replies = connected(options, work)
+    if options.as_json:
+        print_json(replies)
+    else:
+        for reply in replies:
+            _print_put(reply, options)
+    if any(isinstance(reply, ErrorReply) for reply in replies):
+        raise click.exceptions.Exit(exits.ERROR)
+
+
+async def _put(session: Session, file: str) -> JobPutReply | ErrorReply:
+    """One file that is refused does not keep the others from being stored; where nobody answers it ends."""
+    try:
+        request = JobPutRequest(text=read_text(file), project=session.project, file=_shown(file))
+        return await session.call(catalog.JOB_PUT, request, timeout_s=30.0)
+    except RunbusError as error:
+        if error.code in (ErrorCode.UNAVAILABLE, ErrorCode.UNKNOWN_PROJECT):
+            raise
+        if error.code is not ErrorCode.INVALID_JOB:
+            error.message = f"{_shown(file)}: {error.message}"
+        return ErrorReply(error=error.info(ORIGIN))
+
+
+def _print_put(reply: JobPutReply | ErrorReply, options: Options) -> None:
+    if isinstance(reply, ErrorReply):
+        print_error(reply.error, options)
+        return
+    for done, jobs in (("created", reply.created), ("updated", reply.updated)):
+        for each in jobs:
+            click.echo(f"{done} {paint(each.ref.path, bold=True)} ({each.uuid})")
+    _print_warnings(reply.warnings)
+
+
+def _print_warnings(warnings: Sequence[str]) -> None:
+    for line in folded(warnings):
+        click.echo(f"{paint('Warning:', 'yellow')} {line}", err=True)
+
+
+def folded(warnings: Sequence[str]) -> list[str]:
+    """Warnings with the same text as one, with the first places of it."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for warning in warnings:
+        found = _NOT_NOW.fullmatch(warning) or _PLACED.fullmatch(warning)
+        parts = found.groupdict() if found else {"place": "", "text": warning}
+        field = (parts.get("path") or "").rpartition(".")[2]
+        groups.setdefault((field, parts["text"]), []).append(parts["place"])
+    return [_one_line(field, text, places) for (field, text), places in groups.items()]
+
+
+def _one_line(field: str, text: str, places: list[str]) -> str:
+    where = ", ".join(places[:_PLACES_SHOWN])
+    more = f" and {len(places) - _PLACES_SHOWN} more" if len(places) > _PLACES_SHOWN else ""
+    return ": ".join(part for part in (where + more, field, text) if part)
+
+
+@click.command(cls=SharedCommand)
+@_files
+@click.pass_obj
+def check(options: Options, files: tuple[str, ...]) -> None:
+    """Check each FILE ('-': stdin) without a connection: every problem with its line and column.
+
+    The exit code is 1 where there is one.
+    """
+    project = settings_of(options).project
+    found = [_check(file, project) for file in files]
+    if options.as_json:
+        print_json(found)
+    else:
+        for each in found:
+            _print_checked(each)
+    if any(each.problems for each in found):
+        raise click.exceptions.Exit(exits.PROBLEMS)
+
+
+def _check(file: str, project: str) -> Checked:
+    from domain.jobfile import read_job_file  # noqa: PLC0415  (brings the YAML parser, which 'put' leaves to others)
+
+    try:
+        read = read_job_file(read_text(file), project=project, file=_shown(file))
+    except RunbusError as error:
+        problems = error.details.get("problems") or [{"line": 0, "column": 0, "path": "", "text": error.message}]
+        return Checked(file=_shown(file), problems=problems)
+    return Checked(file=_shown(file), jobs=read.jobs, warnings=list(read.warnings))
+
+
+def _print_checked(checked: Checked) -> None:
+    for problem in checked.problems:
+        where = f"{checked.file}:{problem['line']}:{problem['column']}" if problem["line"] else checked.file
+        click.echo(": ".join(part for part in (where, problem["path"], problem["text"]) if part))
+    _print_warnings(checked.warnings)
+    if not checked.problems:
+        jobs = "1 job" if len(checked.jobs) == 1 else f"{len(checked.jobs)} jobs"
+        click.echo(f"{checked.file}: {paint('good', 'green')}, {jobs}")
+
+
+def _shown(file: str) -> str:
+    return "stdin" if file == "-" else file
+
+
+def read_text(file: str) -> str:
+    """A file as text. Raises ``invalid_job`` where it is none."""
+    data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    try:
+        return data.decode()
+    except UnicodeDecodeError as cause:
+        before = data[: cause.start]
+        line, column = before.count(b"\n") + 1, cause.start - before.rfind(b"\n")
+        text = "not UTF-8 text; save it as UTF-8"
+        raise RunbusError(
+            ErrorCode.INVALID_JOB,
+            f"{_shown(file)}:{line}:{column}: {text}",
+            details={"problems": [{"line": line, "column": column, "path": "", "text": text}]},
+        ) from None
