@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from datetime import datetime
+from typing import Any
 
 import click
 
@@ -56,13 +56,13 @@ execution = LazyGroup(
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 500), help="At most so many.")
 @click.option("--cursor", default="", help="Go on behind the page that gave this cursor.")
 @click.pass_obj
-def list_(options: Options, *, states: tuple[str, ...], **given: str | int | datetime | None) -> None:
+def list_(options: Options, /, *, states: tuple[str, ...], **given: Any) -> None:
     """Search the executions of the project, newest first; every filter must hold."""
 
     async def work(session: Session) -> ExecutionPage:
         request = ExecutionListRequest(
             project=session.project, states=[ExecutionState(state) for state in states], **given
-        )  # type: ignore[arg-type]  # click has converted each
+        )
         return await session.call(catalog.EXECUTION_LIST, request, timeout_s=30.0)
 
     page = connected(options, work)

@@ -16,7 +16,7 @@ from schemas.errors import ErrorCode, ErrorInfo, ErrorReply, RunbusError
 ORIGIN: Final = "cli"
 
 
-def report(error: Exception, options: Options) -> int:
+def report(error: BaseException, options: Options) -> int:
     """Print an error, and return the exit code. Only what nobody foresaw has a traceback, and only with --debug."""
     if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         return report(error.exceptions[0], options)
@@ -60,9 +60,9 @@ def _place(error: OSError) -> str:
     return f": {error.filename}" if error.filename else ""
 
 
-def _unforeseen(error: Exception) -> RunbusError:
-    where = traceback.extract_tb(error.__traceback__)[-1:] or [None]
-    place = f" ({where[0].name}, line {where[0].lineno})" if where[0] else ""
+def _unforeseen(error: BaseException) -> RunbusError:
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({frames[-1].name}, line {frames[-1].lineno})" if frames else ""
     return RunbusError(
         ErrorCode.INTERNAL,
         f"a fault of the runbus command: {type(error).__name__}: {str(error)[:200]}{place}. "

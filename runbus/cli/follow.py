@@ -79,9 +79,7 @@ class Output:
 class TextView:
     """For people: the runner at the top, then the output, then the end."""
 
-    def __init__(
-        self, output: Output, view: ExecutionView, *, timestamps: bool = False, framed: bool = True
-    ) -> None:
+    def __init__(self, output: Output, view: ExecutionView, *, timestamps: bool = False, framed: bool = True) -> None:
         self._output = output
         self._view = view
         self._framed = framed

@@ -94,7 +94,7 @@ def _facts(found: JobDefinition) -> Iterator[tuple[str, str]]:
 @target_options
 @limit_options
 @click.pass_context
-def run(ctx: click.Context, name: str, **given: Any) -> None:
+def run(ctx: click.Context, /, name: str, **given: Any) -> None:
     """Run a job and follow it. Another target is taken where the job allows that."""
     form = msgspec.convert(given, RunForm)
     request = form.request(job=name)

@@ -62,7 +62,8 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
     )
     if needed + GAP * len(columns) > width:
         for number, row in enumerate(cells):
-            click.echo("" if number else "", nl=bool(number))
+            if number:
+                click.echo()
             print_facts((column.title.lower(), cell) for column, cell in zip(columns, row, strict=True))
         return
     _draw(columns, cells, width)

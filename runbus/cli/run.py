@@ -60,8 +60,8 @@ class RunForm(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--interpreter", metavar="X", help="Run the script by this: python3, 'bash -e'.")
 @limit_options
 @click.pass_context
-def run(ctx: click.Context, **given: Any) -> None:
-    """Run a command line or a script on a runner, and follow it.
+def run(ctx: click.Context, /, **given: Any) -> None:
+    r"""Run a command line or a script on a runner, and follow it.
 
     One word is a line for the shell as it is; several words are one command with its arguments, quoted.
     Without a selection it runs on the Local Runner.

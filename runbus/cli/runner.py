@@ -158,9 +158,7 @@ def ping(options: Options, name: str) -> None:
     )
 
 
-async def _control(
-    session: Session, name: str, endpoint: Endpoint[Any, Any], request: msgspec.Struct
-) -> Any:
+async def _control(session: Session, name: str, endpoint: Endpoint[Any, Any], request: msgspec.Struct) -> Any:
     """Ask a runner itself; where it does not answer, say what the registry knows of it."""
     try:
         return await session.call(endpoint, request, runner=runner_id(name))

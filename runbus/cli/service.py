@@ -50,7 +50,7 @@ _ACK_WAIT = click.option("--ack-wait", "ack_wait_s", type=DURATION, help="Lease 
 @click.option("--down-after", "down_after_s", type=DURATION, help="Silent so long: Down.  [2m]")
 @_options_of_services
 @click.pass_context
-def registry(ctx: click.Context, **given: Any) -> None:
+def registry(ctx: click.Context, /, **given: Any) -> None:
     """Run a registry: it knows the runners and projects."""
     from services.registry.app import NAME, run  # noqa: PLC0415  (each service imports only its own)
     from services.registry.settings import RegistrySettings  # noqa: PLC0415
@@ -64,7 +64,7 @@ def registry(ctx: click.Context, **given: Any) -> None:
 @_ACK_WAIT
 @_options_of_services
 @click.pass_context
-def dispatcher(ctx: click.Context, **given: Any) -> None:
+def dispatcher(ctx: click.Context, /, **given: Any) -> None:
     """Run a dispatcher: it takes runs, and hands them to runners."""
     from services.dispatcher.app import NAME, run  # noqa: PLC0415
     from services.dispatcher.settings import DispatcherSettings  # noqa: PLC0415
@@ -85,7 +85,7 @@ def dispatcher(ctx: click.Context, **given: Any) -> None:
 @_ACK_WAIT
 @_options_of_services
 @click.pass_context
-def runner_start(ctx: click.Context, tags: tuple[str, ...], projects: tuple[str, ...], **given: Any) -> None:
+def runner_start(ctx: click.Context, /, tags: tuple[str, ...], projects: tuple[str, ...], **given: Any) -> None:
     """Run a runner in the foreground: it takes the work of its tags. SIGTERM or Ctrl-C drains it."""
     from services.runner.app import NAME, run  # noqa: PLC0415
     from services.runner.settings import RunnerSettings  # noqa: PLC0415

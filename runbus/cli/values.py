@@ -27,7 +27,7 @@ def seconds_of(text: str) -> float | None:
     return sum(float(count) * _UNIT_S[unit] for count, unit in _PART.findall(compact))
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """A duration above 0, in seconds."""
 
     name = "duration"
@@ -40,7 +40,7 @@ class Duration(click.ParamType):
         return seconds
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[datetime]):
     """A moment: a duration before now, or an ISO time (local, where it has no offset)."""
 
     name = "moment"
@@ -67,8 +67,10 @@ MOMENT: Final = Moment()
 
 
 def tags_of(text: str) -> list[str]:
-    """Tags joined by ``,`` or ``+``; none for an empty text. What is empty between two separators stays, and is
-    refused as a tag."""
+    """Tags joined by ``,`` or ``+``; none for an empty text.
+
+    What is empty between two separators stays, and is refused as a tag.
+    """
     return re.split(r"[,+]", text) if text.strip() else []
 
 
@@ -93,7 +95,7 @@ def limit_options(command: F) -> F:
     """Limits and manner of a run."""
     options = (
         click.option("--timeout", "timeout_s", type=DURATION, help="Limit of the running time: 30s, 5m, 1h30m."),
-        click.option("--deadline", "deadline_s", type=DURATION, help="It must have ended by then; counts in the queue."),
+        click.option("--deadline", "deadline_s", type=DURATION, help="It must have ended by then, even if queued."),
         click.option("--wait-for-runner", is_flag=True, help="Queue it where no such runner is connected now."),
         click.option("--detach", is_flag=True, help="Print the execution's id and leave."),
         click.option("--id", "chosen_id", default="", metavar="ID",

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
 
 from bus.connection import HEADER_ERROR_CODE
-from bus.endpoint import HEADER_ERROR_TEXT
 from schemas import catalog
 from schemas.api import ExecutionListRequest
-from schemas.catalog import AnyEndpoint
+from schemas.catalog import ERROR_TEXT_HEADER, AnyEndpoint
 from schemas.codec import decode, encode
 from schemas.errors import ErrorCode, ErrorInfo, ErrorReply
 from schemas.events import Assignment
@@ -28,8 +26,8 @@ ENDPOINTS = (*catalog.DISPATCHER_ENDPOINTS, *catalog.REGISTRY_ENDPOINTS, *catalo
 
 
 @pytest.fixture
-async def fleet(system: System) -> AsyncIterator[System]:
-    yield await system.up("a1:linux")
+async def fleet(system: System) -> System:
+    return await system.up("a1:linux")
 
 
 async def error_of(system: System, endpoint: AnyEndpoint, data: bytes) -> ErrorInfo:
@@ -37,7 +35,7 @@ async def error_of(system: System, endpoint: AnyEndpoint, data: bytes) -> ErrorI
     assert reply.headers is not None, reply.data
     error = decode(reply.data, ErrorReply).error
     assert reply.headers[HEADER_ERROR_CODE] == error.code
-    assert reply.headers[HEADER_ERROR_TEXT]
+    assert reply.headers[ERROR_TEXT_HEADER]
     assert error.origin
     assert re.fullmatch(r"[0-9a-f]{12}", error.error_id)
     return error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,8 @@ from tests.support.waiting import eventually
 
 
 @pytest.fixture
-async def a1(system: System) -> AsyncIterator[System]:
-    yield await system.up("a1:linux", max_running=1)
+async def a1(system: System) -> System:
+    return await system.up("a1:linux", max_running=1)
 
 
 async def abort(system: System, execution: str) -> ExecutionView:
@@ -55,10 +54,12 @@ async def test_abort_of_what_is_queued_never_starts_it(a1: System, tmp_path: Pat
 
 
 async def test_grandchildren_die_on_abort(a1: System, tmp_path: Path) -> None:
-    """One that ignores SIGTERM, in the background of a shell in the background of a shell."""
+    """One that ignores SIGTERM, in the background of a shell in the background."""
     pids = tmp_path / "pids"
     inner = f"trap '' TERM; echo $$ >> {pids}; while :; do sleep 0.05; done"
-    started = await a1.start(f'(sh -c "{inner.replace("$", chr(92) + "$")}" &) ; echo $$ >> {pids}; sleep 60', "linux")
+    started = await a1.start(
+        f'(sh -c "{inner.replace("$", chr(92) + "$")}" &) ; echo $$ >> {pids}; sleep 60', "linux"
+    )
     found = await eventually(
         lambda: pids.exists() and len(pids.read_text().split()) == 2 and list(map(int, pids.read_text().split())),
         what="both processes run",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from schemas import catalog
@@ -45,9 +43,8 @@ CLEAN = """
 
 
 @pytest.fixture(autouse=True)
-async def fleet(system: System) -> AsyncIterator[None]:
+async def fleet(system: System) -> None:
     await system.up("local", "a1:linux,dev", "b1:linux,prod")
-    yield
 
 
 async def put(system: System, text: str) -> JobPutReply:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -22,8 +21,8 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture
-async def local(system: System) -> AsyncIterator[System]:
-    yield await system.up("local")
+async def local(system: System) -> System:
+    return await system.up("local")
 
 
 async def test_stdout_and_stderr_are_told_apart_and_each_is_in_order(local: System) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from tests.support.parts import ProgramPart, TaskPart
 from tests.support.system import System, refused
 from tests.support.waiting import eventually
 
-SHORT = {"beat_interval_s": 0.1, "unknown_after_s": 0.5, "down_after_s": 1.5}
+SHORT: dict[str, Any] = {"beat_interval_s": 0.1, "unknown_after_s": 0.5, "down_after_s": 1.5}
 
 
 async def short_clocks(system: System) -> None:

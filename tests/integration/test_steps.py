@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,8 @@ from tests.support.system import System, script
 
 
 @pytest.fixture(autouse=True)
-async def local(system: System) -> AsyncIterator[None]:
+async def local(system: System) -> None:
     await system.up("local")
-    yield
 
 
 async def test_an_inline_script_gets_its_arguments(system: System) -> None:

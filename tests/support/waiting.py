@@ -6,14 +6,22 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
 TICK_S = 0.01
 
 
-async def eventually(condition: Callable[[], T | Awaitable[T]], *, within_s: float = 10.0, what: str = "") -> T:
+@overload
+async def eventually(condition: Callable[[], Awaitable[T]], *, within_s: float = 10.0, what: str = "") -> T: ...
+
+
+@overload
+async def eventually(condition: Callable[[], T], *, within_s: float = 10.0, what: str = "") -> T: ...
+
+
+async def eventually(condition: Callable[[], Any], *, within_s: float = 10.0, what: str = "") -> Any:
     """Return the first true value of ``condition``, asked again and again.
 
     An AssertionError that it raises counts as "not yet". Raises AssertionError that says what did not come.
@@ -23,7 +31,7 @@ async def eventually(condition: Callable[[], T | Awaitable[T]], *, within_s: flo
         said: object = None
         try:
             found = condition()
-            value: T = await found if inspect.isawaitable(found) else found
+            value = await found if inspect.isawaitable(found) else found
             if value:
                 return value
             said = value
@@ -34,7 +42,7 @@ async def eventually(condition: Callable[[], T | Awaitable[T]], *, within_s: flo
         await asyncio.sleep(TICK_S)
 
 
-async def never(condition: Callable[[], T | Awaitable[T]], *, for_s: float, what: str = "") -> None:
+async def never(condition: Callable[[], Any], *, for_s: float, what: str = "") -> None:
     """Watch for a while that something does not happen. A pass says little: keep to what cannot be told otherwise."""
     try:
         await eventually(condition, within_s=for_s)

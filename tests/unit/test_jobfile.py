@@ -109,7 +109,7 @@ def test_every_field_that_is_supported() -> None:
                 Step(
                     plugin="script",
                     config={
-                        "text": '#!/bin/bash\necho "$1"\n',
+                        "script": '#!/bin/bash\necho "$1"\n',
                         "args": "a 'b c'",
                         "interpreter": "sudo bash",
                         "interpreter_args_quoted": False,
@@ -574,7 +574,7 @@ STEP_PAIRS = st.one_of(
     st.tuples(FILLED, FILLED).map(
         lambda pair: (
             {"script": pair[0], "args": pair[1]},
-            Step(plugin="script", config={"text": pair[0], "args": pair[1]}),
+            Step(plugin="script", config={"script": pair[0], "args": pair[1]}),
         )
     ),
     st.tuples(NAMES, CONFIGS).map(
