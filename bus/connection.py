@@ -103,7 +103,9 @@ class Bus:
             await callback()
 
     async def publish(self, subject: str, message: msgspec.Struct) -> None:
-        """Core publish: to whoever listens now."""
+        """Core publish: to whoever listens now; nobody does while the connection is away."""
+        if not self.client.is_connected:
+            return
         await self.client.publish(subject, self.checked(subject, encode(message)))
 
     async def request(
@@ -115,6 +117,7 @@ class Bus:
         comes in ``timeout_s``, ``too_large`` before sending what the bus would not take.
         """
         data = self.checked(subject, encode(message))
+        self._require_connected(subject)
         try:
             reply = await self.client.request(subject, data, timeout=timeout_s)
         except nats.errors.NoRespondersError:
@@ -155,6 +158,7 @@ class Bus:
         ``too_large`` before sending.
         """
         headers = _append_headers(msg_id, condition)
+        self._require_connected(subject)
         try:
             reply = await self.client.request(
                 subject, self.checked(subject, data), timeout=timeout_s, headers=headers
@@ -231,6 +235,11 @@ class Bus:
         if self.client.is_connected:
             await self.client.flush()
         await self.client.close()
+
+    def _require_connected(self, subject: str) -> None:
+        """Raise ``unavailable`` while the connection is away, rather than fill its buffer with what may be stale."""
+        if not self.client.is_connected:
+            raise _unavailable(subject, "not connected to NATS at the moment")
 
     def checked(self, subject: str, data: bytes) -> bytes:
         """Return ``data`` if the bus takes a message of its size; raise ``too_large`` otherwise."""

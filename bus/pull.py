@@ -51,7 +51,8 @@ class Delivery:
 
     async def extend(self) -> None:
         """Renew the lease: the ack wait starts anew."""
-        await self._msg.in_progress()
+        if self._msg._client.is_connected:  # noqa: SLF001  (no accessor)
+            await self._msg.in_progress()
 
     async def terminate(self) -> None:
         """Never deliver it again, though it was not done."""

@@ -24,6 +24,7 @@ from services.dispatcher.fleet import Fleet
 from services.dispatcher.handlers import Handlers
 from services.dispatcher.jobs import JobStore
 from services.dispatcher.ledger import Ledger
+from services.dispatcher.ledger_feed import LedgerFeed
 from services.dispatcher.live import LiveExecutions
 from services.dispatcher.projects import Projects
 from services.dispatcher.requests import DurableRequests
@@ -73,7 +74,9 @@ async def serve(bus: Bus, subjects: Subjects, settings: DispatcherSettings, ledg
     jobs = JobStore(await Bucket.open(bus, subjects.jobs_bucket, JobDefinition, replicas=replicas))
     projects = Projects(await Bucket.open(bus, subjects.projects_bucket, ProjectRecord, replicas=replicas))
     fleet = Fleet(bus, subjects)
-    live = LiveExecutions(bus, subjects, ledger)
+    start_seq = max(ledger.last_seq, await bus.last_seq(subjects.events_stream))
+    feed = LedgerFeed(bus, subjects, ledger, start_seq=start_seq)
+    live = LiveExecutions(bus, subjects, ledger, feed, start_seq=start_seq)
     ending = Ending(bus, subjects, live, fleet)
     acceptance = Acceptance(bus, subjects, jobs=jobs, fleet=fleet, sets=sets, require_project=projects.require)
     requests = DurableRequests(bus, subjects, acceptance)
@@ -81,13 +84,13 @@ async def serve(bus: Bus, subjects: Subjects, settings: DispatcherSettings, ledg
         acceptance=acceptance, ending=ending, live=live, ledger=ledger, jobs=jobs, fleet=fleet, sets=sets,
         projects=projects,
     )  # fmt: skip
-    await live.load(ending.watch_deadline)
+    live.on_view(ending.watch_deadline)
     await sets.ensure(DEFAULT_PROJECT, TagSet.local())
     await bus.subscribe(subjects.fleet_changed(), fleet.forget)
     await bus.subscribe(subjects.fleet_changed(), ending.take_fleet_change)
     answerer = Answerer(bus, NAME)
     async with Background(
-        jobs.following.run(), projects.following.run(), live.following.run(), live.write_ledger(),
+        jobs.following.run(), projects.following.run(), live.following.run(), feed.run(), live.adopt_older(),
         ending.watch_runners(), requests.run(),
     ) as background:  # fmt: skip
         await asyncio.gather(jobs.following.caught_up.wait(), projects.following.caught_up.wait())

@@ -37,7 +37,7 @@ from services.dispatcher.ending import Ending, unknown_execution
 from services.dispatcher.fleet import Fleet
 from services.dispatcher.jobs import JobStore
 from services.dispatcher.ledger import Ledger
-from services.dispatcher.live import LiveExecutions
+from services.dispatcher.live import LiveExecutions, is_whole
 from services.dispatcher.projects import Projects
 from services.dispatcher.sets import SetsInUse
 
@@ -159,9 +159,10 @@ class Handlers:
             return view
         try:
             async with asyncio.timeout(min(max(wait_s, 0.0), MAX_WAIT_S)):
-                return await end
+                ended = await end
         except TimeoutError:
             return await self._required(view.project, view.id)
+        return ended if is_whole(ended) else await self._required(view.project, view.id)
 
     async def _required(self, project: str, execution: str) -> ExecutionView:
         view = await self._live.get(project, execution)

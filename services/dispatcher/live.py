@@ -5,55 +5,55 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Final
-
-import structlog
 
 from bus.connection import Bus
 from bus.follow import Follower
+from bus.lifecycle import Background
 from bus.pull import Delivery
 from domain import execution
 from schemas.api import ExecutionView
-from schemas.codec import decode
-from schemas.errors import RunbusError
-from schemas.events import Event
+from schemas.events import AbortRequested
 from schemas.states import FINAL
 from schemas.subjects import Subjects
 from services.dispatcher.ledger import Ledger
-
-_BATCH: Final = 2000
-_PAUSE_S: Final = 0.02
-"""Between two transactions of the ledger: waiters are told before, so this costs nobody time."""
+from services.dispatcher.ledger_feed import LedgerFeed, read_event
 
 Key = tuple[str, str]
 """Project and execution."""
 
-log = structlog.get_logger("dispatcher")
-
 
 class LiveExecutions:
-    """Follows EVENTS: tells waiters first, then writes the ledger in batches."""
+    """Follows EVENTS from ``start_seq`` on: tells waiters first, then hands the events to the ledger's feed."""
 
-    def __init__(self, bus: Bus, subjects: Subjects, ledger: Ledger) -> None:
+    def __init__(self, bus: Bus, subjects: Subjects, ledger: Ledger, feed: LedgerFeed, *, start_seq: int) -> None:
+        self._bus = bus
+        self._subjects = subjects
         self._ledger = ledger
+        self._feed = feed
         self._views: dict[Key, ExecutionView] = {}
         self._waiters: dict[Key, list[asyncio.Future[ExecutionView]]] = {}
-        self._queue: list[tuple[int, Event]] = []
-        self._heard_seq = 0
-        self._queued = asyncio.Event()
-        self._written = asyncio.Event()
         self._on_view: Callable[[ExecutionView], None] = lambda _view: None
         self.following = Follower(
-            bus, subjects.events_stream, f"{subjects.prefix}.*.exec.>",
-            on_message=self._receive, after_seq=ledger.last_seq,
-        )  # fmt: skip
+            bus, subjects.events_stream, f"{subjects.prefix}.*.exec.>", on_message=self._receive, after_seq=start_seq
+        )
 
-    async def load(self, on_view: Callable[[ExecutionView], None]) -> None:
-        """Begin with what the ledger has unfinished; ``on_view`` hears of every unfinished execution's change."""
-        self._on_view = on_view
-        for view in await self._ledger.unfinished():
-            self._views[view.project, view.id] = view
-            on_view(view)
+    def on_view(self, callback: Callable[[ExecutionView], None]) -> None:
+        """Call back at every change of an unfinished execution."""
+        self._on_view = callback
+
+    async def adopt_older(self) -> None:
+        """Once the ledger has what was before us, take its unfinished executions over; then wait to be cancelled."""
+        await self._feed.caught_up.wait()
+        older = {(view.project, view.id): view for view in await self._ledger.unfinished()}
+        for event in self._feed.added():
+            key = (event.project, event.execution)
+            if key in older:
+                older[key] = execution.apply(older[key], event)
+        for key, view in older.items():
+            if view.state not in FINAL:
+                self._views[key] = view
+                self._on_view(view)
+        await asyncio.Event().wait()
 
     def unfinished(self) -> Iterable[ExecutionView]:
         """Everything queued or running, as far as heard."""
@@ -67,10 +67,11 @@ class LiveExecutions:
         """An execution, up to everything that is in the stream at the time of asking."""
         await self.following.sync()
         view = self._views.get((project, name))
-        if view is not None:
+        if view is not None and is_whole(view):
             return view
-        await self._ledger_reaches(self.following.seq)
-        return await self._ledger.get(project, name)
+        if self._feed.caught_up.is_set() and await self._feed.synced():
+            return await self._ledger.get(project, name)
+        return await self._read(project, name)
 
     @contextmanager
     def awaiting(self, project: str, name: str) -> Iterator[asyncio.Future[ExecutionView]]:
@@ -83,50 +84,44 @@ class LiveExecutions:
         finally:
             self._drop_waiter(key, future)
 
-    async def write_ledger(self) -> None:
-        """Write what was heard, in batches, until cancelled."""
-        while True:
-            await self._queued.wait()
-            self._queued.clear()
-            while self._queue:
-                batch, self._queue = self._queue[:_BATCH], self._queue[_BATCH:]
-                await self._ledger.apply(batch)
-                self._written.set()
-                if len(self._queue) < _BATCH:
-                    await asyncio.sleep(_PAUSE_S)
-
     async def ledger_synced(self) -> int:
         """Wait (2 s at most) until the ledger has what is in the stream now; how many events it still lacks."""
         await self.following.sync()
-        await self._ledger_reaches(self.following.seq)
-        return max(0, self.following.seq - self._ledger.last_seq) + self.following.pending
+        return 0 if await self._feed.synced() else self._feed.behind
 
-    async def _ledger_reaches(self, seq: int) -> None:
-        try:
-            async with asyncio.timeout(2.0):
-                while self._ledger.last_seq < min(seq, self._heard_seq):
-                    self._written.clear()
-                    await self._written.wait()
-        except TimeoutError:
-            log.info("ledger.behind", events=seq - self._ledger.last_seq)
+    async def _read(self, project: str, name: str) -> ExecutionView | None:
+        """Fold one execution from the stream itself: what holds while the ledger is being filled."""
+        view: ExecutionView | None = None
+
+        async def take(delivery: Delivery) -> None:
+            nonlocal view
+            event = read_event(delivery)
+            if event is not None:
+                view = execution.apply(view or execution.begin(event), event)
+
+        subject = self._subjects.events_of_execution(project, name)
+        follower = Follower(self._bus, self._subjects.events_stream, subject, on_message=take)
+        async with Background(follower.run()):
+            await follower.caught_up.wait()
+        return view
 
     async def _receive(self, delivery: Delivery) -> None:
-        try:
-            event: Event = decode(delivery.data, Event)  # type: ignore[arg-type]
-        except RunbusError as error:
-            log.warning("event.not_understood", subject=delivery.subject, seq=delivery.seq, error=error.message)
+        event = read_event(delivery)
+        if event is None:
             return
         key = (event.project, event.execution)
-        view = execution.apply(self._views.get(key) or execution.begin(event), event)
+        known = self._views.get(key)
+        if known is not None or not isinstance(event, AbortRequested):
+            self._take(key, execution.apply(known or execution.begin(event), event))
+        self._feed.add(delivery.seq, event)
+
+    def _take(self, key: Key, view: ExecutionView) -> None:
         if view.state in FINAL:
             self._views.pop(key, None)
             self._tell(key, view)
         else:
             self._views[key] = view
             self._on_view(view)
-        self._queue.append((delivery.seq, event))
-        self._heard_seq = delivery.seq
-        self._queued.set()
 
     def _tell(self, key: Key, view: ExecutionView) -> None:
         for future in self._waiters.get(key, ()):
@@ -139,3 +134,8 @@ class LiveExecutions:
             self._waiters[key] = left
         else:
             self._waiters.pop(key, None)
+
+
+def is_whole(view: ExecutionView) -> bool:
+    """Whether a view was folded from the beginning; one whose beginning we did not hear is not."""
+    return view.queued_at is not None
