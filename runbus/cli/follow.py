@@ -116,7 +116,7 @@ class TextView:
                         f"({set_text(self._view)}){again}")  # fmt: skip
 
     def _end(self, view: ExecutionView) -> None:
-        self.remark(f"■ {end_text(view)}")
+        self.remark(f"■ {state_text(end_text(view))}")
         if view.error and not (view.error.code is ErrorCode.STEP_FAILED and len(view.steps) == 1):
             self.remark(f"  {clean(view.error.message)} {paint(reference(view.error), dim=True)}")
 
@@ -180,7 +180,7 @@ def end_text(view: ExecutionView) -> str:
     """``failed, exit code 3, 1.2s``."""
     how = f"killed by {view.signal}" if view.signal else f"exit code {view.exit_code}"
     known = view.signal or view.exit_code is not None
-    return sentence(state_text(view.state), how if known else "", duration(view.duration_s))
+    return sentence(str(view.state), how if known else "", duration(view.duration_s))
 
 
 async def start(session: Session, request: RunRequest, *, detach: bool) -> int:

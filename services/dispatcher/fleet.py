@@ -56,7 +56,7 @@ class Fleet:
             raise RunbusError(
                 ErrorCode.NO_RUNNER,
                 f"{why_nobody(project, tags, reply)} Start such a runner, select other tags, or let the run wait "
-                "for one (when_no_runner: wait).",
+                "for one (when_no_runner: wait; --wait-for-runner).",
                 details={
                     "project": project,
                     "tags": list(tags),

@@ -90,10 +90,10 @@ def test_nothing_is_left_when_it_is_taken_down(
 
 def _wait_for_the_runners(stack: Stack) -> None:
     def all_are_listed() -> bool:
-        listed = _runbus(stack, "runner", "list")
+        listed = _runbus(stack, "runner", "list", "--status", "healthy", "--json")
         return listed.returncode == 0 and all(runner in listed.stdout for runner in _RUNNERS)
 
-    wait_until(all_are_listed, timeout_s=60.0, what="all runners are registered")
+    wait_until(all_are_listed, timeout_s=60.0, what="all runners are registered and healthy")
 
 
 def _runbus(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
