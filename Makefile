@@ -39,6 +39,12 @@ types: $(VENV)/dev.stamp ## mypy --strict
 imports: $(VENV)/dev.stamp ## who may import whom
 	$(BIN)/lint-imports --no-cache
 
+wheels: $(VENV)/runtime.stamp ## the locked wheels, for an image build without a network (PYTHON_VERSION=3.12)
+	PYTHON=$(BIN)/python tests/real/wheels.sh $(or $(PYTHON_VERSION),3.12) dist/wheels
+
+image: ## the container image runbus:local
+	docker build -t runbus:local .
+
 bench: $(VENV)/dev.stamp ## the figures, beside their floor, as a table and JSON (ARGS="--quick")
 	$(BIN)/python -m benchmarks $(ARGS)
 

@@ -19,7 +19,7 @@ import nats
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.api import ConsumerConfig
+from nats.js.api import AckPolicy, ConsumerConfig
 
 from benchmarks.stats import percentile
 
@@ -60,7 +60,9 @@ class Floor:
     async def prepare(self) -> None:
         """Make the stream and its consumer, and listen for what comes back."""
         await self._js.add_stream(name=STREAM, subjects=["floor.job", "floor.event"])
-        await self._js.add_consumer(STREAM, ConsumerConfig(durable_name="pull", filter_subject="floor.job"))
+        await self._js.add_consumer(
+            STREAM, ConsumerConfig(durable_name="pull", filter_subject="floor.job", ack_policy=AckPolicy.NONE)
+        )
 
         async def received(_msg: Msg) -> None:
             self._received.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -29,7 +30,7 @@ def percentile(samples: Sequence[float], percent: float) -> float:
     if not samples:
         raise ValueError("no samples")
     ordered = sorted(samples)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def table(rows: Sequence[Row]) -> str:

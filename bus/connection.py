@@ -155,7 +155,8 @@ class Bus:
 
         ``msg_id`` deduplicates within the stream's window. Raises :class:`WrongLastSequenceError` where
         ``condition`` does not hold, ``unavailable`` where no stream takes the subject or no ack comes,
-        ``too_large`` before sending.
+        ``too_large`` before sending. The server looks at the condition first: repeating a conditional append that
+        was stored is refused by it, in spite of its ``msg_id`` (the last message tells whether it is one's own).
         """
         headers = _append_headers(msg_id, condition)
         self._require_connected(subject)
@@ -175,11 +176,13 @@ class Bus:
         return ack.seq
 
     async def last_message(self, stream: str, subject: str) -> StoredMessage | None:
-        """The last message of a stream under a subject (wildcards allowed), or None."""
+        """The last message of a stream under a subject (wildcards allowed), or None. Raises ``unavailable``."""
         try:
             found = await self.js.get_last_msg(stream, subject)
         except NotFoundError:
             return None
+        except (nats.errors.Error, APIError) as cause:
+            raise _unavailable(stream, "the stream does not answer") from cause
         return StoredMessage(found.subject or "", found.data or b"", found.seq or 0)
 
     async def last_seq(self, stream: str) -> int:
@@ -191,11 +194,13 @@ class Bus:
         return info.state.last_seq
 
     async def first_message(self, stream: str, subject: str) -> StoredMessage | None:
-        """The first message of a stream under a subject, or None."""
+        """The first message of a stream under a subject, or None. Raises ``unavailable``."""
         try:
             found = await self.js.get_msg(stream, seq=1, next=True, subject=subject)
         except NotFoundError:
             return None
+        except (nats.errors.Error, APIError) as cause:
+            raise _unavailable(stream, "the stream does not answer") from cause
         return StoredMessage(found.subject or "", found.data or b"", found.seq or 0)
 
     async def purge(self, stream: str, subject: str) -> None:

@@ -55,7 +55,8 @@ def status_of(
 ) -> RunnerStatus:
     """New, Healthy, Unhealthy, Unknown or Down.
 
-    ``watching_since`` is when the centre itself began to listen: silence before that is not the runner's.
+    ``watching_since`` is when the centre itself began to listen, or could again after it had lost the bus: silence
+    before that is not the runner's.
     """
     if presence is None:
         if record.registered_at is None:
@@ -65,7 +66,7 @@ def status_of(
         if record.left_at is not None or silent_s >= clocks.down_after_s:
             return RunnerStatus.DOWN
         return RunnerStatus.UNKNOWN
-    silent_s = (now - presence.seen_at).total_seconds()
+    silent_s = (now - max(presence.seen_at, watching_since or presence.seen_at)).total_seconds()
     if presence.leaving or silent_s >= clocks.down_after_s:
         return RunnerStatus.DOWN
     if silent_s >= clocks.unknown_after_s:

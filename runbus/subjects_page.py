@@ -56,7 +56,8 @@ the same id is the same execution. Send to `{run}`:
 
 The reply is an `ExecutionView` in state `queued`, or an `ErrorReply`. To wait for the end, repeat `{result}`
 with `wait_s`, or give `wait_s` in the request. To run it even if no dispatcher is up now, publish the same
-bytes through JetStream to `{durable}` with the header `Nats-Msg-Id` set to the id.
+bytes through JetStream to `{durable}` with the header `Nats-Msg-Id: {msg_id}`: one stream holds the requests
+of all projects, so project and id.
 
 To see every step, read stream `{events_stream}` through an ordered consumer with filter `{events}` from the
 start. You may begin before you send the request: nothing is missed, and nothing depends on how fast you are.
@@ -199,6 +200,7 @@ def _follow() -> str:
         result=subjects.api("dispatcher", "result"),
         abort=subjects.api("dispatcher", "abort"),
         durable=subjects.request("default"),
+        msg_id=f"default.{id_}",
         events_stream=subjects.events_stream,
         events=subjects.events_of_execution("default", id_),
         logs_stream=subjects.logs_stream,

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 
 from runbus.plugin import StepContext, StepError, StepResult, Stream
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class WaitForPortConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a job says under ``configuration``."""
 
     host: str
-    port: int
-    timeout_s: float = 60.0
-    interval_s: float = 0.5
+    port: Port
+    timeout_s: Seconds = 60.0
+    interval_s: Seconds = 0.5
 
 
 class WaitForPortStep:
@@ -29,25 +32,28 @@ class WaitForPortStep:
         """Try again and again. Raises ``StepError`` when the time is over."""
         place = f"{config.host}:{config.port}"
         await context.write(f"waiting for {place}, {config.timeout_s:g} s at most\n", Stream.RUNNER)
+        last = "no attempt ended"
         try:
             async with asyncio.timeout(config.timeout_s):
-                while not await accepts(config.host, config.port):  # noqa: ASYNC110 (the port has no event)
+                while problem := await try_once(config.host, config.port):
+                    if problem != last:
+                        await context.write(f"{place}: {problem}\n", Stream.RUNNER)
+                    last = problem
                     await asyncio.sleep(config.interval_s)
         except TimeoutError:
             raise StepError(
-                f"{place} accepted no connection within {config.timeout_s:g} s; "
+                f"{place} accepted no connection within {config.timeout_s:g} s (last: {last}); "
                 "is the service up, and may this runner reach it?"
             ) from None
         await context.write(f"{place} accepts connections\n")
         return StepResult()
 
 
-async def accepts(host: str, port: int) -> bool:
-    """Whether a connection to the port can be made now."""
+async def try_once(host: str, port: int) -> str:
+    """Connect and close again; why that failed, or nothing."""
     try:
         _, writer = await asyncio.open_connection(host, port)
-    except OSError:
-        return False
+    except OSError as cause:
+        return f"{type(cause).__name__}: {cause.strerror or cause}"
     writer.close()
-    await writer.wait_closed()
-    return True
+    return ""

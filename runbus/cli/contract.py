@@ -16,7 +16,7 @@ class ContractCommand(SharedCommand):
 
 
 @click.command(cls=ContractCommand)
-@click.argument("document", type=click.Choice(_DOCUMENTS))
+@click.argument("document", type=click.Choice(_DOCUMENTS), metavar="|".join(_DOCUMENTS))
 def contract(document: str) -> None:
     """Print the contract: asyncapi (AsyncAPI 3.0, YAML), schema (JSON Schema) or subjects (Markdown)."""
     from runbus.contract import DOCUMENTS  # noqa: PLC0415  (brings the YAML writer)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from runbus.cli import exits
-from runbus.cli.context import LazyGroup, Options, SharedCommand
+from runbus.cli.context import Options, SharedCommand
 from runbus.cli.failure import paint, reference
 from runbus.cli.follow import Following, JsonView, Output, TextView, end_text, execution_id, set_text
 from runbus.cli.render import (
@@ -30,19 +30,6 @@ from schemas.api import AbortRequest, ExecutionListRequest, ExecutionPage, Execu
 from schemas.states import FINAL, ExecutionState
 
 _ABORT_WITHIN_S = 15.0
-
-execution = LazyGroup(
-    "execution",
-    help="Find, show, follow and abort executions.",
-    sections={
-        "Commands": {
-            "list": (f"{__name__}:list_", "Search executions, newest first."),
-            "show": (f"{__name__}:show", "Show one with all its steps."),
-            "log": (f"{__name__}:log", "Print its output; --follow it to its end."),
-            "abort": (f"{__name__}:abort", "End it, queued or running."),
-        }
-    },
-)
 
 
 @click.command("list", cls=SharedCommand)
@@ -104,7 +91,7 @@ def show(options: Options, execution_id_: str) -> None:
     for number, step in enumerate(view.steps, start=1):
         outcome = next((each for each in view.outcomes if each.step == number), None)
         click.echo()
-        print_facts(step_facts(number, step, outcome))
+        print_facts(step_facts(number, step, outcome, state="not run" if view.state in FINAL else ""))
 
 
 async def _view(session: Session, name: str) -> ExecutionView:

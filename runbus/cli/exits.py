@@ -32,11 +32,11 @@ HELP: Final = (
     "  2     wrong command line\n"
     "  123   lost: its runner went away without reporting an end\n"
     "  124   timed out: its time limit or its deadline passed\n"
-    "  125   refused, NATS or a service not reachable, or failed without an exit code\n"
+    "  125   refused, not reachable, or failed without an exit code\n"
     "  128+n its process was ended by signal n\n"
     "  130   aborted\n"
     "  141   the reader of the output went away; the execution goes on\n"
-    "\b\nThe first Ctrl-C aborts the execution and waits for its end; the second leaves at once."
+    "\nThe first Ctrl-C aborts the execution and waits for its end; the second leaves at once."
 )
 
 

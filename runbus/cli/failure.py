@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from typing import Final
@@ -37,6 +38,10 @@ def print_error(info: ErrorInfo, options: Options) -> None:
     """On stderr for people; with ``--json`` on stdout for programs."""
     if options.as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(ErrorReply(error=info)), indent=2))
+    elif "\n" in info.message:
+        click.echo(
+            f"{paint('Error', 'red', bold=True)} {paint(reference(info), dim=True)}:\n{info.message}", err=True
+        )
     else:
         click.echo(f"{paint('Error:', 'red', bold=True)} {info.message} {paint(reference(info), dim=True)}", err=True)
 
@@ -47,13 +52,15 @@ def reference(info: ErrorInfo) -> str:
 
 
 def paint(text: str, colour: str | None = None, *, bold: bool = False, dim: bool = False) -> str:
-    """Coloured; ``click.echo`` takes the colours away where no terminal shows them."""
+    """Coloured, unless NO_COLOR says not to; ``click.echo`` takes colours away where no terminal shows them."""
+    if os.environ.get("NO_COLOR"):
+        return text
     return click.style(text, fg=colour, bold=bold or None, dim=dim or None)
 
 
 def _not_text(error: UnicodeEncodeError) -> RunbusError:
     shown = str(error.object).encode(errors="backslashreplace").decode()[:80]
-    return RunbusError(ErrorCode.INVALID_MESSAGE, f"{shown!r} is not valid UTF-8 text, and cannot be sent.")
+    return RunbusError(ErrorCode.INVALID_MESSAGE, f"'{shown}' is not valid UTF-8 text, and cannot be sent.")
 
 
 def _place(error: OSError) -> str:

@@ -180,7 +180,7 @@ def end_text(view: ExecutionView) -> str:
     """``failed, exit code 3, 1.2s``."""
     how = f"killed by {view.signal}" if view.signal else f"exit code {view.exit_code}"
     known = view.signal or view.exit_code is not None
-    return sentence(str(view.state), how if known else "", duration(view.duration_s))
+    return sentence(str(view.state), how if known else "", duration(view.duration_s) if view.started_at else "")
 
 
 async def start(session: Session, request: RunRequest, *, detach: bool) -> int:
@@ -303,7 +303,9 @@ class Following:
     def _how_to_go_on(self) -> str:
         offset = f" --offset {self.offset}" if self.offset else ""
         command = self._session.options.hint(f"execution log --follow {self._first.id}{offset}")
-        return f"{'The rest of its log' if self._state in FINAL else 'The execution goes on'}: {command}"
+        if self._state in FINAL:
+            return f"The rest of its log: {command}"
+        return f"The execution {'is being aborted' if self._aborting else 'goes on'}: {command}"
 
     async def _abort(self) -> None:
         names = self._first.id, self._first.project

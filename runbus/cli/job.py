@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from runbus.cli import exits
-from runbus.cli.context import LazyGroup, Options, SharedCommand
+from runbus.cli.context import Options, SharedCommand
 from runbus.cli.follow import start
 from runbus.cli.render import Column, duration, print_facts, print_json, print_table
 from runbus.cli.run import RunForm
@@ -19,21 +19,6 @@ from runbus.cli.values import limit_options, target_options
 from schemas import catalog
 from schemas.api import Done, JobList, JobListRequest, JobRemoveRequest, JobShowRequest
 from schemas.jobs import JobDefinition, RunnerSelector, SelectorMode
-
-job = LazyGroup(
-    "job",
-    help="Store, show and run jobs. JOB is a job's uuid or its group/name.",
-    sections={
-        "Commands": {
-            "put": ("runbus.cli.jobfiles:put", "Store the jobs of job files: new ones, and changes."),
-            "check": ("runbus.cli.jobfiles:check", "Check job files, without a connection."),
-            "list": (f"{__name__}:list_", "List the jobs of the project."),
-            "show": (f"{__name__}:show", "Show one with all its steps."),
-            "run": (f"{__name__}:run", "Run one, and follow it."),
-            "remove": (f"{__name__}:remove", "Remove one; its executions stay."),
-        }
-    },
-)
 
 
 @click.command("list", cls=SharedCommand)

@@ -13,23 +13,24 @@ from schemas.version import VERSION
 SECTIONS = {
     "Work": {
         "run": ("runbus.cli.run:run", "Run a command line or a script on a runner."),
-        "job": ("runbus.cli.job:job", "Store, show and run jobs."),
-        "execution": ("runbus.cli.execution:execution", "Find, show, follow and abort executions."),
+        "job": ("runbus.cli.groups:job", "Store, show and run jobs."),
+        "execution": ("runbus.cli.groups:execution", "Find, show, follow and abort executions."),
     },
     "Runners and projects": {
-        "runner": ("runbus.cli.runner:runner", "Start runners; list, ping, tag and drain them."),
-        "project": ("runbus.cli.project:project", "Create and list projects."),
+        "runner": ("runbus.cli.groups:runner", "Start runners; list, ping, tag and drain them."),
+        "project": ("runbus.cli.groups:project", "Create and list projects."),
     },
     "Operation": {
         "up": ("runbus.cli.up:up", "Start NATS, the services and a Local Runner on this machine."),
         "demo": ("runbus.cli.demo:demo", "Show what Runbus does, in a minute."),
-        "service": ("runbus.cli.service:service", "Run one service in the foreground."),
+        "service": ("runbus.cli.groups:service", "Run one service in the foreground."),
         "contract": ("runbus.cli.contract:contract", "Print the contract: subjects and messages."),
     },
 }
 
 
-@click.command(cls=LazyGroup, sections=SECTIONS, epilog="'runbus COMMAND --help' tells more of each.")
+@click.command(cls=LazyGroup, sections=SECTIONS, epilog="'runbus COMMAND --help' tells more of each.",
+               context_settings={"help_option_names": ["-h", "--help"]})  # fmt: skip
 @click.version_option(VERSION, prog_name="runbus", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(ctx: click.Context) -> None:

@@ -4,22 +4,11 @@ from __future__ import annotations
 
 import click
 
-from runbus.cli.context import LazyGroup, Options, SharedCommand
+from runbus.cli.context import Options, SharedCommand
 from runbus.cli.render import Column, print_json, print_table, short_moment
 from runbus.cli.session import Session, connected
 from schemas import catalog
 from schemas.api import ProjectList, ProjectListRequest, ProjectRecord, ProjectRequest
-
-project = LazyGroup(
-    "project",
-    help="Create and list projects.",
-    sections={
-        "Commands": {
-            "create": (f"{__name__}:create", "Create a project."),
-            "list": (f"{__name__}:list_", "List projects."),
-        }
-    },
-)
 
 
 @click.command(cls=SharedCommand)

@@ -16,8 +16,10 @@ from runbus.cli.failure import paint
 from schemas.states import ExecutionState, RunnerStatus
 
 GAP: Final = 2
-MIN_FOLDED: Final = 12
+MIN_FOLDED: Final = 8
 """A column that may fold is given at least this much; else records are printed one below the other."""
+MIN_LABEL: Final = 11
+"""Labels are given at least this much, so that blocks of facts stand below each other."""
 UNLIMITED: Final = 100_000
 
 _COLOURS: Final[dict[str, str]] = {
@@ -56,31 +58,41 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
     """Rows below their titles; where the terminal is too narrow for that, each row as a block of facts."""
     cells = [[clean(cell) for cell in row] for row in rows]
     width = screen_width()
-    needed = sum(
-        MIN_FOLDED if column.folds else max(len(column.title), *(len(row[at]) for row in cells))
-        for at, column in enumerate(columns)
-    )
-    if needed + GAP * len(columns) > width:
+    widest = [max(len(column.title), *(len(row[at]) for row in cells)) for at, column in enumerate(columns)]
+    least = [min(each, MIN_FOLDED) if column.folds else each for column, each in zip(columns, widest, strict=True)]
+    if sum(widest) + GAP * len(columns) <= width and all(cell.isascii() for row in cells for cell in row):
+        _print_aligned(columns, widest, cells)
+        return
+    if sum(least) + GAP * len(columns) > width:
         for number, row in enumerate(cells):
             if number:
                 click.echo()
             print_facts((column.title.lower(), cell) for column, cell in zip(columns, row, strict=True))
         return
-    _draw(columns, cells, width)
+    _draw(columns, least, cells, width)
 
 
-def _draw(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int) -> None:
-    from rich.console import Console  # noqa: PLC0415  (a twentieth of a second, and only tables need it)
+def _print_aligned(columns: Sequence[Column], widths: Sequence[int], cells: Sequence[Sequence[str]]) -> None:
+    """What needs no folding needs no library either."""
+    gap = " " * GAP
+    titles = gap.join(column.title.ljust(width) for column, width in zip(columns, widths, strict=True))
+    click.echo(paint(titles.rstrip(), bold=True))
+    for row in cells:
+        padding = [" " * (width - len(cell)) for cell, width in zip(row, widths, strict=True)]
+        click.echo(gap.join(state_text(cell) + pad for cell, pad in zip(row, padding, strict=True)).rstrip())
+
+
+def _draw(columns: Sequence[Column], least: Sequence[int], cells: Sequence[Sequence[str]], width: int) -> None:
+    from rich.console import Console  # noqa: PLC0415  (a twentieth of a second: only where something folds)
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-    for at, column in enumerate(columns):
-        widest = max(len(column.title), *(len(row[at]) for row in cells))
-        table.add_column(column.title, overflow="fold", min_width=None if column.folds else widest)
+    for column, min_width in zip(columns, least, strict=True):
+        table.add_column(column.title, overflow="fold", min_width=min_width)
     for row in cells:
         table.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
-    console = Console(width=width, no_color=not sys.stdout.isatty())
+    console = Console(width=width, no_color=not on_terminal())
     with console.capture() as drawn:
         console.print(table)
     click.echo("\n".join(line.rstrip() for line in drawn.get().splitlines()))
@@ -89,7 +101,7 @@ def _draw(columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int)
 def print_facts(facts: Iterable[tuple[str, str]], *, indent: int = 0) -> None:
     """``label  value`` lines; what has no value is left out, further lines of a value stand below its first."""
     shown = [(label, value) for label, value in facts if value]
-    width = max((len(label) for label, _ in shown), default=0) + GAP
+    width = max(MIN_LABEL, *(len(label) for label, _ in shown), 0) + GAP
     margin = " " * indent
     for label, value in shown:
         first, *more = value.splitlines() or [""]
@@ -111,9 +123,14 @@ def clean(text: str) -> str:
 
 def screen_width() -> int:
     """Columns of the terminal; a pipe has no end of them, unless COLUMNS says so."""
-    if sys.stdout.isatty() or os.environ.get("COLUMNS"):
+    if on_terminal() or os.environ.get("COLUMNS"):
         return shutil.get_terminal_size().columns
     return UNLIMITED
+
+
+def on_terminal() -> bool:
+    """Whether someone looks at what we print; a closed stdout is None."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def duration(seconds: float | None) -> str:

@@ -61,7 +61,7 @@ class RunForm(msgspec.Struct, frozen=True, kw_only=True):
 @limit_options
 @click.pass_context
 def run(ctx: click.Context, /, **given: Any) -> None:
-    r"""Run a command line or a script on a runner, and follow it.
+    """Run a command line or a script on a runner, and follow it.
 
     One word is a line for the shell as it is; several words are one command with its arguments, quoted.
     Without a selection it runs on the Local Runner.
@@ -70,7 +70,7 @@ def run(ctx: click.Context, /, **given: Any) -> None:
       runbus run -- uname -a
       runbus run --tags LINUX+DEV -- 'df -h / | tail -1'
       runbus run --tags LINUX --script deploy.sh -- --version 1.2
-    """
+    """  # noqa: D301  (click reads the backspace as "do not fold this paragraph")
     form = msgspec.convert(given, RunForm)
     request = form.request(steps=[_step(form)])
     options = ctx.find_object(Options) or Options()

@@ -9,7 +9,8 @@ from typing import Any
 import click
 import msgspec
 
-from runbus.cli.context import LazyGroup, Options, SharedCommand
+from domain.fleet import TAKES_WORK
+from runbus.cli.context import Options, SharedCommand
 from runbus.cli.failure import paint
 from runbus.cli.render import Column, ago, duration, moment, print_facts, print_json, print_table
 from runbus.cli.session import Session, connected
@@ -33,23 +34,6 @@ from schemas.errors import ErrorCode, RunbusError
 from schemas.runners import RunnerView
 from schemas.states import RunnerStatus
 from schemas.tokens import runner_id
-
-runner = LazyGroup(
-    "runner",
-    help="Start runners; list, ping, tag and drain them.",
-    sections={
-        "Commands": {
-            "start": ("runbus.cli.service:runner_start", "Run a runner in the foreground."),
-            "list": (f"{__name__}:list_", "List runners."),
-            "show": (f"{__name__}:show", "Show one with its plugins."),
-            "ping": (f"{__name__}:ping", "Ask one whether it answers."),
-            "tags": (f"{__name__}:tags", "Show or change its tags."),
-            "create": (f"{__name__}:create", "Make one known before it first starts."),
-            "drain": (f"{__name__}:drain", "Let one finish its work and leave."),
-            "remove": (f"{__name__}:remove", "Forget one that is not connected."),
-        }
-    },
-)
 
 _PROJECTS = click.option("--project", "projects", multiple=True, metavar="P",
                          help="Its project; may be repeated, or several with commas.")  # fmt: skip
@@ -110,7 +94,7 @@ def show(options: Options, name: str) -> None:
         print_json(reply)
         return
     print_facts(_facts(reply.runner))
-    click.echo()
+    click.echo(nl=bool(reply.runner.plugins))
     for plugin in sorted(reply.runner.plugins, key=lambda each: (each.kind, each.name)):
         problem = f"  {paint('cannot be used:', 'red')} {plugin.problem}" if plugin.problem else ""
         click.echo(f"{paint('plugin', dim=True)}       {plugin.name} {plugin.version} ({plugin.kind}){problem}")
@@ -127,9 +111,9 @@ def _facts(view: RunnerView) -> Iterator[tuple[str, str]]:
     yield "tags", ", ".join(view.tags) or "none"
     yield "local", "yes: it is the Local Runner" if view.local else ""
     yield "projects", ", ".join(view.projects)
-    yield "running", f"{view.running} of {view.max_running}"
+    yield "running", f"{view.running} of {view.max_running}" if view.version else ""
     yield "last seen", f"{ago(view.last_seen_at)} ({moment(view.last_seen_at)})" if view.last_seen_at else "never"
-    yield "up for", duration(view.uptime_s) if view.status in (RunnerStatus.HEALTHY, RunnerStatus.UNHEALTHY) else ""
+    yield "up for", duration(view.uptime_s) if view.status in TAKES_WORK else ""
     yield "created", moment(view.created_at)
     yield "version", view.version
     yield "instance", view.instance
@@ -210,7 +194,7 @@ def tags(options: Options, name: str, *, new: str | None, add: tuple[str, ...], 
     elif asks:
         click.echo("\n".join(reply.runner.tags) or "no tags", err=not reply.runner.tags)
     else:
-        when = "it takes their work already" if reply.rebound else f"it is {reply.runner.status}: from its return on"
+        when = "it takes their work already" if reply.rebound else f"it is {reply.runner.status}: once it connects"
         click.echo(f"{name}: {', '.join(reply.runner.tags) or 'no tags'} ({when})")
 
 
@@ -233,7 +217,7 @@ def create(options: Options, name: str, tags: str, projects: tuple[str, ...], de
     if options.as_json:
         print_json(reply)
     else:
-        click.echo(f"Created {reply.runner.id}. Start it where it is to work: runbus runner start --id {name}")
+        click.echo(f"Created {name}. Start it where it is to work: {options.hint(f'runner start --id {name}')}")
 
 
 @click.command(cls=SharedCommand)
@@ -267,5 +251,5 @@ def drain(options: Options, name: str, reason: str) -> None:
     if options.as_json:
         print_json(done)
     else:
-        rest = f"finishes the {pong.running} it runs, and leaves" if pong.running else "leaves"
-        click.echo(f"{name} takes no new work, {rest}.")
+        rest = f", finishes the {pong.running} it runs," if pong.running else ""
+        click.echo(f"{name} takes no new work{rest} and leaves.")

@@ -10,21 +10,12 @@ import click
 
 from bus.lifecycle import run_configured
 from bus.settings import load
-from runbus.cli.context import LazyGroup, Options, ServiceCommand
-from runbus.cli.values import DURATION, names_of
+from runbus.cli.context import Options, ServiceCommand
+from runbus.cli.values import DURATION, names_of, tags_of
+from schemas.errors import RunbusError
+from schemas.tokens import tag
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-service = LazyGroup(
-    "service",
-    help="Run one service in the foreground. Each option has its RUNBUS_ environment variable.",
-    sections={
-        "Services": {
-            "registry": (f"{__name__}:registry", "Knows the runners and projects."),
-            "dispatcher": (f"{__name__}:dispatcher", "Takes runs, and hands them to runners."),
-        }
-    },
-)
 
 
 def _options_of_services(command: F) -> F:
@@ -92,9 +83,17 @@ def runner_start(ctx: click.Context, /, tags: tuple[str, ...], projects: tuple[s
 
     if given["runner_id"] is None and "RUNBUS_RUNNER_ID" not in os.environ:
         raise click.UsageError("Missing option '--id': every runner has an id of its own.")
-    given["runner_tags"] = ",".join(tags).replace("+", ",") if tags else None
+    given["runner_tags"] = _tags(tags)
     given["runner_projects"] = _projects(ctx, projects)
     ctx.exit(run_configured(NAME, lambda: _settings(ctx, RunnerSettings, given), run, use_uvloop=False))
+
+
+def _tags(given: tuple[str, ...]) -> str | None:
+    """As the settings take them. A doubled separator is refused here: the settings would pass it over."""
+    try:
+        return ",".join(tag(each) for text in given for each in tags_of(text)) if given else None
+    except RunbusError as error:
+        raise click.UsageError(f"--tags: {error.message}") from None
 
 
 def _projects(ctx: click.Context, given: tuple[str, ...]) -> str | None:

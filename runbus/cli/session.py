@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import os
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
@@ -12,10 +11,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 import structlog
 
-from bus.settings import load
 from runbus.cli.context import Options
+from runbus.cli.settings import CliSettings, settings_of
 from runbus.client import Client, open_client
-from schemas.api import DEFAULT_PROJECT
 from schemas.catalog import Endpoint
 
 T = TypeVar("T")
@@ -26,15 +24,6 @@ _SAID: Final = {
     "bus.disconnected": "The connection to NATS is lost; trying again ...",
     "bus.reconnected": "Connected to NATS again.",
 }
-
-
-class CliSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``RUNBUS_<FIELD>`` each, or an option."""
-
-    nats_url: str = "nats://127.0.0.1:4222"
-    prefix: str = "rb"
-    project: str = DEFAULT_PROJECT
-    user: str = ""
 
 
 class Session:
@@ -51,13 +40,6 @@ class Session:
     ) -> ReplyT:
         """Call an endpoint of the contract."""
         return await self.client.call(endpoint, request, runner=runner, timeout_s=timeout_s)
-
-
-def settings_of(options: Options) -> CliSettings:
-    """Options first, then the environment. Raises for ``RUNBUS_`` names that nobody knows."""
-    return load(
-        CliSettings, os.environ, nats_url=options.nats_url, prefix=options.prefix, project=options.project
-    )  # fmt: skip
 
 
 def connected(options: Options, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:

@@ -16,8 +16,10 @@ MAX_LINES = 12
 _SHOWN_FIRST = ("command", "script", "file")
 
 
-def step_facts(number: int, step: Step, outcome: StepOutcome | None = None) -> Iterator[tuple[str, str]]:
-    """What a step is, and how it ended."""
+def step_facts(
+    number: int, step: Step, outcome: StepOutcome | None = None, *, state: str = ""
+) -> Iterator[tuple[str, str]]:
+    """What a step is, and how it ended; ``state`` where it has not."""
     yield f"step {number}", sentence(step.plugin, step.description)
     for name in (*_SHOWN_FIRST, *sorted(set(step.config) - set(_SHOWN_FIRST))):
         if name in step.config:
@@ -26,6 +28,8 @@ def step_facts(number: int, step: Step, outcome: StepOutcome | None = None) -> I
         yield "  state", outcome_text(outcome)
         if outcome.error:
             yield "  error", f"{outcome.error.message} {reference(outcome.error)}"
+    else:
+        yield "  state", state
 
 
 def outcome_text(outcome: StepOutcome) -> str:

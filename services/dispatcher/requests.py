@@ -44,6 +44,7 @@ class DurableRequests:
         self._acceptance = acceptance
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
+        self._open = True
         self._puller = Puller(
             bus, subjects.requests_stream, subjects.requests_consumer,
             on_message=self._receive, on_idle=self._wake.set, on_gone=self._wake.set,
@@ -56,7 +57,7 @@ class DurableRequests:
             while True:
                 self._wake.clear()
                 wanted = AT_ONCE - len(self._tasks) - self._puller.outstanding
-                if wanted > 0:
+                if wanted > 0 and self._open:
                     await self._puller.ask(wanted)
                 try:
                     async with asyncio.timeout(_LOOK_EVERY_S):
@@ -69,6 +70,7 @@ class DurableRequests:
 
     async def close(self) -> None:
         """Take no more, and finish what is in hand."""
+        self._open = False
         await self._puller.withdraw()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=5.0)
@@ -78,6 +80,9 @@ class DurableRequests:
         self._wake.set()
 
     async def _receive(self, delivery: Delivery) -> None:
+        if not self._open:
+            await delivery.nak()
+            return
         task = asyncio.ensure_future(self._take(delivery))
         self._tasks.add(task)
         task.add_done_callback(self._done)

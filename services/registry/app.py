@@ -71,7 +71,8 @@ class Registry:
             await asyncio.gather(runners.caught_up.wait(), projects.caught_up.wait())
             await self._bus.subscribe(self._subjects.beat("*"), self._take_beat)
             service = await serve_api(self._bus, f"runbus-{NAME}", VERSION, self._routes(), self._answerer)
-            await self._bus.publish(self._subjects.roll_call(), RollCall())
+            await self._call_the_roll()
+            self._bus.on_reconnect(self._listen_anew)
             await self._bus.flush()
             notify("READY=1")
             log.info("ready", prefix=self._settings.prefix)
@@ -130,9 +131,18 @@ class Registry:
         log.info("runner.left", runner=beat.runner)
         await self._announce_changes()
 
+    async def _call_the_roll(self) -> None:
+        await self._bus.publish(self._subjects.roll_call(), RollCall())
+
+    async def _listen_anew(self) -> None:
+        """Whoever could not hear the runners cannot call them silent."""
+        self._roster.listen_anew()
+        await self._call_the_roll()
+
     async def _watch_statuses(self) -> None:
         while True:
-            await self._announce_changes()
+            if self._bus.client.is_connected:
+                await self._announce_changes()
             await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _announce_changes(self) -> None:

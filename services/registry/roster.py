@@ -35,6 +35,10 @@ class Roster:
         else:
             self._records[runner] = record
 
+    def listen_anew(self) -> None:
+        """The bus was away and is back: what was not heard meanwhile is nobody's silence."""
+        self._watching_since = datetime.now(UTC)
+
     def take_beat(self, beat: RunnerBeat) -> RunnerRecord | None:
         """Take a heartbeat over; returns the record, or None of a runner that is not registered."""
         record = self._records.get(beat.runner)

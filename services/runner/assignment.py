@@ -212,18 +212,29 @@ async def _report(assignment: Assignment, finished: AssignmentFinished, after_se
 
 
 async def _append(assignment: Assignment, event: Event, after_seq: int, what: str, at: Workplace) -> int:
-    """Append one event of ours, however long the bus is away. Raises :class:`WrongLastSequenceError`."""
+    """Append one event of ours, however long the bus is away. Raises :class:`WrongLastSequenceError`.
+
+    Where the acknowledgement of a try was lost, the next one is refused because of what that one stored: then the
+    last event is ours to the byte, and its sequence is what we wanted to know.
+    """
     names = assignment.project, assignment.execution, assignment.assignment
     condition = Condition(at.subjects.events_of_assignment(*names), after_seq)
+    subject, data = at.subjects.event(*names, at.runner), encode(event)
     msg_id = ".".join((*names, str(assignment.attempt), what))
+    tried = False
     while True:
         try:
-            return await at.bus.append(
-                at.subjects.event(*names, at.runner), encode(event), msg_id=msg_id, condition=condition
-            )
+            try:
+                return await at.bus.append(subject, data, msg_id=msg_id, condition=condition)
+            except WrongLastSequenceError:
+                last = await at.bus.last_message(at.subjects.events_stream, condition.subject) if tried else None
+                if last is None or (last.subject, last.data) != (subject, data):
+                    raise
+                return last.seq
         except RunbusError as error:
             if error.code is not ErrorCode.UNAVAILABLE:
                 raise
+            tried = True
             log.warning("event.waiting", execution=assignment.execution, reason=error.message)
             await asyncio.sleep(_RETRY_S)
 

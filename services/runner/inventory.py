@@ -37,7 +37,7 @@ class PluginInventory:
             loaded: Any = entry.load()
             version = str(loaded.version)
             _ = loaded.config_type, loaded.run
-        except Exception as cause:  # noqa: BLE001  (a foreign module may raise anything; it is reported, not fatal)
+        except (Exception, SystemExit) as cause:  # noqa: BLE001  (a foreign module may raise anything: reported)
             problem = f"{type(cause).__name__}: {cause}"
             log.warning("plugin.not_loaded", plugin=entry.name, problem=problem)
             return PluginInfo(name=entry.name, version="", problem=problem)

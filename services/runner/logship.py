@@ -16,7 +16,10 @@ from schemas.errors import ErrorCode, RunbusError
 from schemas.events import LogChunk, LogEntry
 
 CHUNK_BYTES: Final = 128 * 1024
-"""Raw bytes in one message; escaped as JSON they are at most six times as many, and 1 MiB is the bus's default."""
+"""Raw bytes in one message, at most an eighth of what the bus takes: escaped as JSON they are up to six times as
+many, and 1 MiB is the bus's default."""
+ENTRY_BYTES: Final = 64
+"""What an entry takes besides its text, by the same measure: output may come in pieces of one byte."""
 IN_FLIGHT: Final = 8
 """Chunks on their way at a time: the memory a log takes is bounded by this, whatever the child prints."""
 _RETRY_S: Final = 0.5
@@ -46,6 +49,8 @@ class LogShip:
         self._buffered_bytes = 0
         self._carry: dict[tuple[str, int], bytes] = {}
         self._sending: set[asyncio.Task[None]] = set()
+        self._chunk_bytes = min(CHUNK_BYTES, bus.max_payload_bytes // 8)
+        self._failure: BaseException | None = None
         self._moved = asyncio.Event()
         self._chunk = 0
         self.last_seq = 0
@@ -60,14 +65,18 @@ class LogShip:
             last.data += data
         else:
             self._pieces.append(_Piece(stream, step, data))
+            self._buffered_bytes += ENTRY_BYTES
         self._buffered_bytes += len(data)
         self._send_if_due()
-        while self._buffered_bytes >= CHUNK_BYTES:
+        while self._buffered_bytes >= self._chunk_bytes:
             self._moved.clear()
             await self._moved.wait()
 
     async def finish(self) -> int:
-        """Send the rest and wait until everything is stored; returns the last sequence (0: there was no output)."""
+        """Send the rest and wait until everything is stored; returns the last sequence (0: there was no output).
+
+        Raises what kept a chunk from being stored for good.
+        """
         while self._pieces or self._sending:
             self._send_if_due()
             if self._sending:
@@ -78,6 +87,8 @@ class LogShip:
                         for (stream, step), data in self._carry.items() if data])  # fmt: skip
             self._carry.clear()
             await asyncio.gather(*self._sending)
+        if self._failure is not None:
+            raise self._failure
         return self.last_seq
 
     def abandon(self) -> None:
@@ -88,7 +99,7 @@ class LogShip:
     def _send_if_due(self) -> None:
         """Send when nothing is under way (soon), or when a whole chunk is there (in bulk)."""
         while self._pieces and len(self._sending) < IN_FLIGHT:
-            if self._sending and self._buffered_bytes < CHUNK_BYTES:
+            if self._sending and self._buffered_bytes < self._chunk_bytes:
                 return
             entries = self._take_chunk()
             if entries:
@@ -96,14 +107,15 @@ class LogShip:
 
     def _take_chunk(self) -> list[LogEntry]:
         entries: list[LogEntry] = []
-        room = CHUNK_BYTES
+        room = self._chunk_bytes
         while self._pieces and room > 0:
             piece = self._pieces[0]
             data = bytes(piece.data[:room])
             del piece.data[:room]
             if not piece.data:
                 self._pieces.popleft()
-            room -= len(data)
+                self._buffered_bytes -= ENTRY_BYTES
+            room -= len(data) + ENTRY_BYTES
             self._buffered_bytes -= len(data)
             entry = self._entry(piece, data)
             if entry is not None:
@@ -135,6 +147,9 @@ class LogShip:
 
     def _stored(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
+        if task.cancelled():
+            return
+        self._failure = self._failure or task.exception()
         self._send_if_due()
         self._moved.set()
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from bus.endpoint import internal_error
-from runbus.plugin import ProcessExit, StepError, StepResult, Stream
+from runbus.plugin import ProcessExit, StepContext, StepError, StepPlugin, StepResult, Stream
 from schemas.errors import ErrorCode, ErrorInfo, RunbusError
 from schemas.events import Assignment, StepOutcome
 from schemas.jobs import Step
@@ -38,6 +38,7 @@ class Stopper:
         self.reason = ""
         self._child: ChildProcess | None = None
         self._task: asyncio.Task[Any] | None = None
+        self._expired = False
 
     def stop(self, state: ExecutionState, reason: str) -> None:
         """End what runs: the process group, or the plugin's task where no process runs."""
@@ -47,6 +48,12 @@ class Stopper:
         if self._child is not None:
             self._child.abort()
         elif self._task is not None:
+            self._task.cancel()
+
+    def expire(self) -> None:
+        """The time is over: cancel the plugin's task, but leave a process, which has the same limit, its grace."""
+        if self._child is None and self._task is not None:
+            self._expired = True
             self._task.cancel()
 
     def raise_if_stopped(self) -> None:
@@ -63,16 +70,16 @@ class Stopper:
         finally:
             self._child = None
 
-    async def run_task(self, task: asyncio.Task[Any]) -> Any:
+    async def run_task(self, task: asyncio.Task[StepResult]) -> StepResult:
         """Run a plugin's task that ``stop`` cancels while it runs no process."""
         self._task = task
         try:
             return await task
         except asyncio.CancelledError:
-            if self.state is None:
+            if self.state is None and not self._expired:
                 task.cancel()
                 raise
-            raise StepStoppedError(self.state) from None
+            raise StepStoppedError(self.state or ExecutionState.TIMEDOUT) from None
         finally:
             self._task = None
 
@@ -185,20 +192,26 @@ async def _run_plugin(bench: Bench, number: int, step: Step, deadline_s: float |
     except msgspec.ValidationError as cause:
         raise StepError(f"its configuration is not valid: {cause}.") from cause
     context = HostedStep(bench, number, deadline_s)
-    task = asyncio.ensure_future(plugin().run(config, context))
+    task = asyncio.ensure_future(_sheltered(plugin, config, context))
+    if deadline_s is None:
+        return await bench.stopper.run_task(task)
+    left_s = max(0.0, deadline_s - time.monotonic())
+    expiry = asyncio.get_running_loop().call_later(left_s, bench.stopper.expire)
     try:
-        async with asyncio.timeout(_patience_s(bench, deadline_s)):
-            result: StepResult = await bench.stopper.run_task(task)
+        async with asyncio.timeout(left_s + 3 * bench.grace_s):  # a process is given its grace first
+            return await bench.stopper.run_task(task)
     except TimeoutError:
         raise StepStoppedError(ExecutionState.TIMEDOUT) from None
-    return result
+    finally:
+        expiry.cancel()
 
 
-def _patience_s(bench: Bench, deadline_s: float | None) -> float | None:
-    """A plugin that runs no process is cancelled at the deadline; a process is given its grace first."""
-    if deadline_s is None:
-        return None
-    return max(0.0, deadline_s - time.monotonic()) + 3 * bench.grace_s
+async def _sheltered(plugin: type[StepPlugin], config: Any, context: StepContext) -> StepResult:
+    """Run the plugin. One that calls ``sys.exit`` fails its step: it must not end the runner."""
+    try:
+        return await plugin().run(config, context)
+    except SystemExit as cause:
+        raise StepError(f"the plugin called sys.exit({cause.code!r}).") from cause
 
 
 def _judge(number: int, step: Step, result: StepResult) -> tuple[ExecutionState, ErrorInfo | None]:

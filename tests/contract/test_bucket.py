@@ -77,9 +77,7 @@ async def test_opening_twice_at_once_is_one_bucket(bus: Bus) -> None:
     await bus.js.delete_key_value(name)
 
 
-async def test_a_watch_tells_what_is_there_then_changes_and_removals(
-    bus: Bus, bucket: Bucket[ProjectRecord]
-) -> None:
+async def test_a_watch_tells_what_is_there_then_changes_and_removals(bus: Bus, bucket: Bucket[ProjectRecord]) -> None:
     told: list[tuple[str, str | None]] = []
 
     async def hear(key: str, record: ProjectRecord | None) -> None:

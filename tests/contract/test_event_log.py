@@ -100,26 +100,36 @@ async def test_one_of_fifty_claims_wins(log: Log) -> None:
     assert last.seq == 1
 
 
-async def test_a_retry_of_a_stored_conditional_append_succeeds(log: Log) -> None:
+async def retried(at: EventLog, subject: str, condition: Condition) -> int | None:
+    try:
+        return await at.append(subject, b"claim", msg_id="claim.a", condition=condition)
+    except WrongLastSequenceError:
+        return None
+
+
+async def test_a_retry_of_a_stored_conditional_append_is_refused_and_the_last_message_tells_whose_it_is(
+    log: Log,
+) -> None:
     """A claim whose acknowledgement was lost is tried again: by then its own event is what the condition sees."""
     at, stream, name = log
-    condition = Condition(f"{name}.e.1.*", 0)
-    first = await at.append(f"{name}.e.1.a", b"claim", msg_id="claim.a", condition=condition)
-    assert await at.append(f"{name}.e.1.a", b"claim", msg_id="claim.a", condition=condition) == first
-    await at.append(f"{name}.e.1.dispatcher", b"end", condition=Condition(f"{name}.e.1.*", first))
-    assert await at.append(f"{name}.e.1.a", b"claim", msg_id="claim.a", condition=condition) == first
-    last = await at.last_message(stream, f"{name}.e.1.*")
+    subject, condition = f"{name}.e.1.a", Condition(f"{name}.e.1.*", 0)
+    first = await at.append(subject, b"claim", msg_id="claim.a", condition=condition)
+    assert await retried(at, subject, condition) in (None, first), "a server may know it by its message id"
+    last = await at.last_message(stream, condition.subject)
     assert last is not None
-    assert last.data == b"end"
+    assert (last.subject, last.data, last.seq) == (subject, b"claim", first)
+    end = await at.append(f"{name}.e.1.dispatcher", b"end", condition=Condition(condition.subject, first))
+    await retried(at, subject, condition)
+    last = await at.last_message(stream, condition.subject)
+    assert last is not None
+    assert (last.data, last.seq) == (b"end", end)
 
 
 async def test_retries_of_one_append_at_the_same_time_are_one_message(log: Log) -> None:
     at, stream, name = log
-    condition = Condition(f"{name}.e.1.*", 0)
-    seqs = await asyncio.gather(
-        *(at.append(f"{name}.e.1.a", b"claim", msg_id="m", condition=condition) for _ in range(10))
-    )
-    assert set(seqs) == {1}
+    subject, condition = f"{name}.e.1.a", Condition(f"{name}.e.1.*", 0)
+    seqs = await asyncio.gather(*(retried(at, subject, condition) for _ in range(10)))
+    assert set(seqs) - {None} == {1}
     last = await at.last_message(stream, ">")
     assert last is not None
     assert last.seq == 1

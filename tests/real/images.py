@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,8 +50,9 @@ def python_image(engine: Engine) -> PythonImage:
 
 def wheels(python_version: str) -> Path:
     """A directory with the wheels of the lock for this Python, kept for the next time. Raises MissingError."""
-    locked = (ROOT / "requirements/runtime.lock").read_bytes() + (ROOT / "pyproject.toml").read_bytes()
-    kept = cache_directory() / f"wheels-{python_version}-{hashlib.sha256(locked).hexdigest()[:16]}"
+    build_system = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]
+    wanted = (ROOT / "requirements/runtime.lock").read_text() + repr(build_system)
+    kept = cache_directory() / f"wheels-{python_version}-{hashlib.sha256(wanted.encode()).hexdigest()[:16]}"
     if not kept.exists():
         with tempfile.TemporaryDirectory(dir=kept.parent) as unfinished:
             directory = Path(unfinished, "wheels")

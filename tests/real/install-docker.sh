@@ -8,12 +8,16 @@ have() {
     command -v "$1" > /dev/null 2>&1
 }
 
+have_engine() {
+    have docker && { have dockerd || docker version > /dev/null 2>&1; }
+}
+
 have_compose() {
     have docker-compose || docker compose version > /dev/null 2>&1
 }
 
 missing() {
-    have docker && have dockerd || echo docker.io
+    have_engine || echo docker.io
     have_compose || echo docker-compose
     have mmdebstrap || echo mmdebstrap
 }

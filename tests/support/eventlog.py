@@ -35,7 +35,7 @@ class EventLog(Protocol):
 
 
 class FakeEventLog:
-    """One stream in memory. A repeated ``msg_id`` is answered before the condition is looked at, as NATS does.
+    """One stream in memory. The condition is looked at before a repeated ``msg_id`` is, as NATS 2.15 does.
 
     Faults on demand: ``lose_acks`` appends that many messages whose acknowledgement is lost, ``refuse`` raises
     ``unavailable`` that many times and stores nothing.
@@ -65,12 +65,12 @@ class FakeEventLog:
             raise RunbusError(ErrorCode.UNAVAILABLE, "refused by the test")
         if len(data) > MAX_PAYLOAD_BYTES:
             raise RunbusError(ErrorCode.TOO_LARGE, f"{len(data)} bytes")
-        if msg_id in self._seqs:
-            return self._seqs[msg_id]
         if condition is not None:
             last = self._last(condition.subject)
             if (last.seq if last else 0) != condition.last_seq:
                 raise WrongLastSequenceError(condition.subject, condition.last_seq, f"last is {last}")
+        if msg_id in self._seqs:
+            return self._seqs[msg_id]
         stored = StoredMessage(subject, data, len(self.messages) + 1)
         self.messages.append(stored)
         if msg_id:
@@ -95,7 +95,5 @@ def matches(pattern: str, subject: str) -> bool:
     wanted, tokens = pattern.split("."), subject.split(".")
     if wanted[-1] == ">":
         head = wanted[:-1]
-        return len(tokens) > len(head) and all(
-            one in ("*", other) for one, other in zip(head, tokens, strict=False)
-        )
+        return len(tokens) > len(head) and all(one in ("*", other) for one, other in zip(head, tokens, strict=False))
     return len(wanted) == len(tokens) and all(one in ("*", other) for one, other in zip(wanted, tokens, strict=True))

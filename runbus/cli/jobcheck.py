@@ -1,4 +1,4 @@
-"""``runbus job put`` and ``job check``: job files, one after the other, and what is said of each."""
+"""``runbus job check``: job files, one after the other, and what is said of each. Nothing here needs the bus."""
 
 from __future__ import annotations
 
@@ -13,19 +13,17 @@ import msgspec
 
 from runbus.cli import exits
 from runbus.cli.context import Options, SharedCommand
-from runbus.cli.failure import ORIGIN, paint, print_error
+from runbus.cli.failure import paint
 from runbus.cli.render import print_json
-from runbus.cli.session import Session, connected, settings_of
-from schemas import catalog
-from schemas.api import JobPutReply, JobPutRequest
-from schemas.errors import ErrorCode, ErrorReply, RunbusError
+from runbus.cli.settings import settings_of
+from schemas.errors import ErrorCode, RunbusError
 from schemas.jobs import JobDefinition
 
 _PLACED: Final = re.compile(r"(?P<place>.*?:\d+:\d+): (?:(?P<path>[^\s:]+): )?(?P<text>.*)", re.DOTALL)
 _NOT_NOW: Final = re.compile(r"(?P<place>.*?): (?P<text>it could not run now\. .*)", re.DOTALL)
 _PLACES_SHOWN: Final = 5
 
-_files = click.argument(
+job_files = click.argument(
     "files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, allow_dash=True), metavar="FILE..."
 )
 
@@ -39,49 +37,8 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
     warnings: list[str] = []
 
 
-@click.command(cls=SharedCommand)
-@_files
-@click.pass_obj
-def put(options: Options, files: tuple[str, ...]) -> None:
-    """Store the jobs of each FILE ('-': stdin), all of a file or none: new ones, and changes to those there are."""
-
-    async def work(session: Session) -> list[JobPutReply | ErrorReply]:
-        return [await _put(session, file) for file in files]
-
-    replies = connected(options, work)
-    if options.as_json:
-        print_json(replies)
-    else:
-        for reply in replies:
-            _print_put(reply, options)
-    if any(isinstance(reply, ErrorReply) for reply in replies):
-        raise click.exceptions.Exit(exits.ERROR)
-
-
-async def _put(session: Session, file: str) -> JobPutReply | ErrorReply:
-    """One file that is refused does not keep the others from being stored; where nobody answers it ends."""
-    try:
-        request = JobPutRequest(text=read_text(file), project=session.project, file=_shown(file))
-        return await session.call(catalog.JOB_PUT, request, timeout_s=30.0)
-    except RunbusError as error:
-        if error.code in (ErrorCode.UNAVAILABLE, ErrorCode.UNKNOWN_PROJECT):
-            raise
-        if error.code is not ErrorCode.INVALID_JOB:
-            error.message = f"{_shown(file)}: {error.message}"
-        return ErrorReply(error=error.info(ORIGIN))
-
-
-def _print_put(reply: JobPutReply | ErrorReply, options: Options) -> None:
-    if isinstance(reply, ErrorReply):
-        print_error(reply.error, options)
-        return
-    for done, jobs in (("created", reply.created), ("updated", reply.updated)):
-        for each in jobs:
-            click.echo(f"{done} {paint(each.ref.path, bold=True)} ({each.uuid})")
-    _print_warnings(reply.warnings)
-
-
-def _print_warnings(warnings: Sequence[str]) -> None:
+def print_warnings(warnings: Sequence[str]) -> None:
+    """To stderr, folded."""
     for line in folded(warnings):
         click.echo(f"{paint('Warning:', 'yellow')} {line}", err=True)
 
@@ -104,7 +61,7 @@ def _one_line(field: str, text: str, places: list[str]) -> str:
 
 
 @click.command(cls=SharedCommand)
-@_files
+@job_files
 @click.pass_obj
 def check(options: Options, files: tuple[str, ...]) -> None:
     """Check each FILE ('-': stdin) without a connection: every problem with its line and column.
@@ -126,24 +83,25 @@ def _check(file: str, project: str) -> Checked:
     from domain.jobfile import read_job_file  # noqa: PLC0415  (brings the YAML parser, which 'put' leaves to others)
 
     try:
-        read = read_job_file(read_text(file), project=project, file=_shown(file))
+        read = read_job_file(read_text(file), project=project, file=file_name(file))
     except RunbusError as error:
         problems = error.details.get("problems") or [{"line": 0, "column": 0, "path": "", "text": error.message}]
-        return Checked(file=_shown(file), problems=problems)
-    return Checked(file=_shown(file), jobs=read.jobs, warnings=list(read.warnings))
+        return Checked(file=file_name(file), problems=problems)
+    return Checked(file=file_name(file), jobs=read.jobs, warnings=list(read.warnings))
 
 
 def _print_checked(checked: Checked) -> None:
     for problem in checked.problems:
         where = f"{checked.file}:{problem['line']}:{problem['column']}" if problem["line"] else checked.file
         click.echo(": ".join(part for part in (where, problem["path"], problem["text"]) if part))
-    _print_warnings(checked.warnings)
+    print_warnings(checked.warnings)
     if not checked.problems:
         jobs = "1 job" if len(checked.jobs) == 1 else f"{len(checked.jobs)} jobs"
         click.echo(f"{checked.file}: {paint('good', 'green')}, {jobs}")
 
 
-def _shown(file: str) -> str:
+def file_name(file: str) -> str:
+    """As texts call it."""
     return "stdin" if file == "-" else file
 
 
@@ -158,6 +116,6 @@ def read_text(file: str) -> str:
         text = "not UTF-8 text; save it as UTF-8"
         raise RunbusError(
             ErrorCode.INVALID_JOB,
-            f"{_shown(file)}:{line}:{column}: {text}",
+            f"{file_name(file)}:{line}:{column}: {text}",
             details={"problems": [{"line": line, "column": column, "path": "", "text": text}]},
         ) from None

@@ -1,0 +1,72 @@
+"""The groups of commands. Their commands are imported when they are used."""
+
+from __future__ import annotations
+
+from runbus.cli.context import LazyGroup
+
+job = LazyGroup(
+    "job",
+    help="Store, show and run jobs. JOB is a job's uuid or its group/name.",
+    sections={
+        "Commands": {
+            "put": ("runbus.cli.jobput:put", "Store the jobs of job files: new ones, and changes."),
+            "check": ("runbus.cli.jobcheck:check", "Check job files, without a connection."),
+            "list": ("runbus.cli.job:list_", "List the jobs of the project."),
+            "show": ("runbus.cli.job:show", "Show one with all its steps."),
+            "run": ("runbus.cli.job:run", "Run one, and follow it."),
+            "remove": ("runbus.cli.job:remove", "Remove one; its executions stay."),
+        }
+    },
+)
+
+execution = LazyGroup(
+    "execution",
+    help="Find, show, follow and abort executions.",
+    sections={
+        "Commands": {
+            "list": ("runbus.cli.execution:list_", "Search executions, newest first."),
+            "show": ("runbus.cli.execution:show", "Show one with all its steps."),
+            "log": ("runbus.cli.execution:log", "Print its output; --follow it to its end."),
+            "abort": ("runbus.cli.execution:abort", "End it, queued or running."),
+        }
+    },
+)
+
+runner = LazyGroup(
+    "runner",
+    help="Start runners; list, ping, tag and drain them.",
+    sections={
+        "Commands": {
+            "start": ("runbus.cli.service:runner_start", "Run a runner in the foreground."),
+            "list": ("runbus.cli.runner:list_", "List runners."),
+            "show": ("runbus.cli.runner:show", "Show one with its plugins."),
+            "ping": ("runbus.cli.runner:ping", "Ask one whether it answers."),
+            "tags": ("runbus.cli.runner:tags", "Show or change its tags."),
+            "create": ("runbus.cli.runner:create", "Make one known before it first starts."),
+            "drain": ("runbus.cli.runner:drain", "Let one finish its work and leave."),
+            "remove": ("runbus.cli.runner:remove", "Forget one that is not connected."),
+        }
+    },
+)
+
+project = LazyGroup(
+    "project",
+    help="Create and list projects.",
+    sections={
+        "Commands": {
+            "create": ("runbus.cli.project:create", "Create a project."),
+            "list": ("runbus.cli.project:list_", "List projects."),
+        }
+    },
+)
+
+service = LazyGroup(
+    "service",
+    help="Run one service in the foreground. Each option has its RUNBUS_ environment variable.",
+    sections={
+        "Services": {
+            "registry": ("runbus.cli.service:registry", "Knows the runners and projects."),
+            "dispatcher": ("runbus.cli.service:dispatcher", "Takes runs, and hands them to runners."),
+        }
+    },
+)
