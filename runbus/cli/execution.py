@@ -11,18 +11,21 @@ import click
 from runbus.cli import exits
 from runbus.cli.context import Options, SharedCommand
 from runbus.cli.failure import paint, reference
-from runbus.cli.follow import Following, JsonView, Output, TextView, end_text, execution_id, set_text
+from runbus.cli.follow import Following, execution_id
 from runbus.cli.render import (
+    UNLIMITED,
     Column,
     duration,
     moment,
     print_facts,
     print_json,
     print_table,
+    screen_width,
     sentence,
     short_moment,
 )
 from runbus.cli.session import Session, connected
+from runbus.cli.show import JsonView, Output, TextView, end_text, set_text
 from runbus.cli.steps import step_facts
 from runbus.cli.values import MOMENT
 from schemas import catalog
@@ -30,6 +33,8 @@ from schemas.api import AbortRequest, ExecutionListRequest, ExecutionPage, Execu
 from schemas.states import FINAL, ExecutionState
 
 _ABORT_WITHIN_S = 15.0
+_TITLE_CHARS = 40
+"""Of a title on a terminal, where a long one would fold into many lines; ``show`` has all of it."""
 
 
 @click.command("list", cls=SharedCommand)
@@ -75,7 +80,10 @@ def _print_page(page: ExecutionPage) -> None:
 
 def _row(view: ExecutionView) -> list[str]:
     took = duration(view.duration_s) if view.state in FINAL else ""
-    return [view.id, view.state, short_moment(view.queued_at), took, view.runner or f"({set_text(view)})", view.title]
+    title = view.title
+    if len(title) > _TITLE_CHARS and screen_width() < UNLIMITED:
+        title = title[: _TITLE_CHARS - 1] + "…"
+    return [view.id, view.state, short_moment(view.queued_at), took, view.runner or f"({set_text(view)})", title]
 
 
 @click.command(cls=SharedCommand)

@@ -60,16 +60,28 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
     width = screen_width()
     widest = [max(len(column.title), *(len(row[at]) for row in cells)) for at, column in enumerate(columns)]
     least = [min(each, MIN_FOLDED) if column.folds else each for column, each in zip(columns, widest, strict=True)]
-    if sum(widest) + GAP * len(columns) <= width and all(cell.isascii() for row in cells for cell in row):
+    gaps = GAP * (len(columns) - 1)
+    if sum(widest) + gaps <= width and all(cell.isascii() for row in cells for cell in row):
         _print_aligned(columns, widest, cells)
         return
-    if sum(least) + GAP * len(columns) > width:
+    if sum(least) + gaps > width:
         for number, row in enumerate(cells):
             if number:
                 click.echo()
             print_facts((column.title.lower(), cell) for column, cell in zip(columns, row, strict=True))
         return
-    _draw(columns, least, cells, width)
+    _draw(columns, _shared_out(columns, widest, width - gaps), cells, width)
+
+
+def _shared_out(columns: Sequence[Column], widest: Sequence[int], width: int) -> list[int]:
+    """The width of each column: what does not fold gets all it needs, the others equal parts of the rest at most."""
+    widths = list(widest)
+    left = width - sum(each for column, each in zip(columns, widest, strict=True) if not column.folds)
+    folding = sorted((widest[at], at) for at, column in enumerate(columns) if column.folds)
+    for place, (needed, at) in enumerate(folding):
+        widths[at] = min(needed, left // (len(folding) - place))
+        left -= widths[at]
+    return widths
 
 
 def _print_aligned(columns: Sequence[Column], widths: Sequence[int], cells: Sequence[Sequence[str]]) -> None:
@@ -82,14 +94,14 @@ def _print_aligned(columns: Sequence[Column], widths: Sequence[int], cells: Sequ
         click.echo(gap.join(state_text(cell) + pad for cell, pad in zip(row, padding, strict=True)).rstrip())
 
 
-def _draw(columns: Sequence[Column], least: Sequence[int], cells: Sequence[Sequence[str]], width: int) -> None:
+def _draw(columns: Sequence[Column], widths: Sequence[int], cells: Sequence[Sequence[str]], width: int) -> None:
     from rich.console import Console  # noqa: PLC0415  (a twentieth of a second: only where something folds)
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-    for column, min_width in zip(columns, least, strict=True):
-        table.add_column(column.title, overflow="fold", min_width=min_width)
+    for column, its_width in zip(columns, widths, strict=True):
+        table.add_column(column.title, overflow="fold", width=its_width)
     for row in cells:
         table.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
     console = Console(width=width, no_color=not on_terminal())
