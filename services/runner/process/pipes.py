@@ -12,6 +12,10 @@ from typing import Final
 from services.runner.process.spawn import Spawned
 
 READ_BYTES: Final = 128 * 1024
+FULL_BYTES: Final = 64 * 1024
+"""What a pipe holds by default on Linux: who reads so much reads more slowly than the child writes."""
+FULL_READS: Final = 4
+"""So many full pipes are read in a row before the other stream and the rest of the loop get their turn."""
 
 
 class Stream(StrEnum):
@@ -83,17 +87,19 @@ class Pipes:
 
     async def _hand_on(self, stream: Stream) -> None:
         fd = self._outputs[stream]
-        try:
-            data = os.read(fd, READ_BYTES)
-        except BlockingIOError:  # the kernel does not promise that what it called readable still is
-            self._listen(stream)
-            return
-        if data:
+        for _ in range(FULL_READS):
+            try:
+                data = os.read(fd, READ_BYTES)
+            except BlockingIOError:  # nothing more, or nothing at all: "readable" is no promise
+                break
+            if not data:
+                del self._outputs[stream]
+                os.close(fd)
+                return
             await self._on_output(stream, data)
-            self._listen(stream)
-        else:
-            del self._outputs[stream]
-            os.close(fd)
+            if len(data) < FULL_BYTES:
+                break
+        self._listen(stream)
 
     def _listen(self, stream: Stream) -> None:
         self._loop.add_reader(self._outputs[stream], self._readable, stream)
