@@ -8,18 +8,19 @@ ARG PYTHON_IMAGE=python:3.12-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
 
-RUN python3 -m venv /opt/runbus
+# What builds the wheel stays out of the environment that goes into the image.
+RUN python3 -m venv /opt/runbus && python3 -m venv /opt/build
 # The wheels come along where there are any: a pattern without a match is no error beside a file that exists.
-COPY requirements/runtime.lock dist* /dist/
-# `find-links` and `no-index` in pip's configuration also hold for what pip fetches to build the wheel further down.
+COPY requirements/runtime.lock requirements/build.lock dist* /dist/
 RUN if ls /dist/wheels/*.whl > /dev/null 2>&1; then \
-        printf '[global]\nno-index = true\nfind-links = /dist/wheels\n' > /opt/runbus/pip.conf; \
+        printf '[global]\nno-index = true\nfind-links = /dist/wheels\n' > /etc/pip.conf; \
     fi \
-    && /opt/runbus/bin/pip install --no-cache-dir --require-hashes -r /dist/runtime.lock
+    && /opt/runbus/bin/pip install --no-cache-dir --require-hashes -r /dist/runtime.lock \
+    && /opt/build/bin/pip install --no-cache-dir --require-hashes -r /dist/build.lock
 
 COPY . /src
-RUN /opt/runbus/bin/pip install --no-cache-dir --no-deps /src \
-    && rm -f /opt/runbus/pip.conf
+RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /dist/runbus /src \
+    && /opt/runbus/bin/pip install --no-cache-dir --no-deps --no-index /dist/runbus/*.whl
 
 
 FROM ${PYTHON_IMAGE}

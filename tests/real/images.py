@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,10 +48,9 @@ def python_image(engine: Engine) -> PythonImage:
 
 
 def wheels(python_version: str) -> Path:
-    """A directory with the wheels of the lock for this Python, kept for the next time. Raises MissingError."""
-    build_system = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]
-    wanted = (ROOT / "requirements/runtime.lock").read_text() + repr(build_system)
-    kept = cache_directory() / f"wheels-{python_version}-{hashlib.sha256(wanted.encode()).hexdigest()[:16]}"
+    """A directory with the wheels of the locks for this Python, kept for the next time. Raises MissingError."""
+    wanted = b"".join((ROOT / f"requirements/{name}.lock").read_bytes() for name in ("runtime", "build"))
+    kept = cache_directory() / f"wheels-{python_version}-{hashlib.sha256(wanted).hexdigest()[:16]}"
     if not kept.exists():
         with tempfile.TemporaryDirectory(dir=kept.parent) as unfinished:
             directory = Path(unfinished, "wheels")

@@ -12,18 +12,10 @@ version=${1:-3.12}
 directory=${2:-dist/wheels}
 python=${PYTHON:-python3}
 
-download() {
-    "$python" -m pip download --quiet --only-binary=:all: --python-version "$version" --dest "$directory" "$@"
-}
-
-# What the project's own wheel is built with: pip looks for it in the same directory.
-build_requires=$("$python" -c '
-import pathlib, tomllib
-print(*tomllib.loads(pathlib.Path("pyproject.toml").read_text())["build-system"]["requires"], sep="\n")
-')
-
 mkdir -p "$directory"
-download --require-hashes --no-deps --requirement requirements/runtime.lock
-# shellcheck disable=SC2086 # one word for each requirement
-download $build_requires
+# The second lock is what the project's own wheel is built with.
+for lock in runtime build; do
+    "$python" -m pip download --quiet --only-binary=:all: --python-version "$version" --dest "$directory" \
+        --require-hashes --no-deps --requirement "requirements/$lock.lock"
+done
 echo "wheels for Python $version are in $directory"
