@@ -63,11 +63,17 @@ class Bucket(Generic[T]):
         return cls(bus, name, message_type, store)
 
     async def get(self, key: str) -> tuple[T, int] | None:
-        """The value and its revision, or None."""
+        """The value and its revision, or None; read where it is stored. Raises ``unavailable``."""
         try:
             entry = await self._store.get(key)
         except KeyNotFoundError:
             return None
+        except (APIError, nats.errors.Error) as cause:
+            raise RunbusError(
+                ErrorCode.UNAVAILABLE,
+                f"bucket {self.name} does not answer ({str(cause) or type(cause).__name__}).",
+                details={"bucket": self.name},
+            ) from cause
         return decode(entry.value or b"", self._type), entry.revision or 0
 
     async def put(self, key: str, value: T) -> int:

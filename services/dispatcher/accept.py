@@ -15,15 +15,15 @@ from domain.selection import selector_of_run, tag_set_of
 from schemas.api import ExecutionView, RunRequest
 from schemas.codec import decode, encode
 from schemas.errors import ErrorCode, RunbusError
-from schemas.events import Assignment, ExecutionQueued
+from schemas.events import ExecutionQueued
 from schemas.jobs import JobDefinition, Step
 from schemas.subjects import AUTHOR_DISPATCHER, WHOLE_EXECUTION, Subjects
 from schemas.tokens import TagSet, identifier
+from services.dispatcher.assignments import FIRST_ASSIGNMENT, Assignments
 from services.dispatcher.fleet import Fleet
 from services.dispatcher.jobs import JobStore
 from services.dispatcher.sets import SetsInUse
 
-FIRST_ASSIGNMENT: Final = "1"
 TITLE_CHARS: Final = 120
 _ROOM_BYTES: Final = 32 * 1024
 _OUTCOME_BYTES: Final = 192
@@ -49,6 +49,7 @@ class Acceptance:
         self._subjects = subjects
         self._jobs = jobs
         self._fleet = fleet
+        self._assignments = Assignments(bus, subjects)
         self._sets = sets
         self._require_project = require_project
 
@@ -61,8 +62,8 @@ class Acceptance:
         queued, tags = await self._resolve(request, fresh_id)
         await self._sets.ensure(queued.project, tags)
         if request.id:
-            return await self._store_once(queued, tags)
-        await asyncio.gather(self._append_queued(queued), self._append_assignment(queued, tags))
+            return await self._store_once(queued)
+        await asyncio.gather(self._append_queued(queued), self._assignments.publish(queued))
         log.info("execution.queued", execution=queued.execution, project=queued.project, set=queued.set)
         return fold.apply(fold.begin(queued), queued)
 
@@ -94,14 +95,13 @@ class Acceptance:
         self._bus.checked("the execution, with what its end adds", encode(queued) + bytes(room))
         return queued, tags
 
-    async def _store_once(self, queued: ExecutionQueued, tags: TagSet) -> ExecutionView:
+    async def _store_once(self, queued: ExecutionQueued) -> ExecutionView:
         """The event first, on the condition that there is none: whoever is second meets the first one's."""
         try:
             await self._append_queued(queued)
         except WrongLastSequenceError:
             queued = await self._stored(queued)
-            tags = TagSet.from_token(queued.set)
-        await self._append_assignment(queued, tags)
+        await self._assignments.publish(queued)
         return fold.apply(fold.begin(queued), queued)
 
     async def _stored(self, queued: ExecutionQueued) -> ExecutionQueued:
@@ -125,30 +125,6 @@ class Acceptance:
             encode(queued),
             condition=Condition(self._subjects.events_of_assignment(*names), 0),
         )
-
-    async def _append_assignment(self, queued: ExecutionQueued, tags: TagSet) -> None:
-        """A second one of the same execution is dropped by its message id, and beyond that by the claim."""
-        assignment = assignment_of(queued)
-        await self._bus.append(
-            self._subjects.job(queued.project, tags, queued.execution, assignment.assignment),
-            encode(assignment),
-            msg_id=f"{queued.project}.{queued.execution}.{assignment.assignment}.{assignment.attempt}",
-        )
-
-
-def assignment_of(queued: ExecutionQueued) -> Assignment:
-    """The first attempt of an execution's only assignment."""
-    return Assignment(
-        execution=queued.execution,
-        assignment=FIRST_ASSIGNMENT,
-        project=queued.project,
-        attempt=1,
-        steps=queued.steps,
-        title=queued.title,
-        job=queued.job,
-        user=queued.user,
-        timeout_s=queued.timeout_s,
-    )
 
 
 def title_of(steps: list[Step]) -> str:

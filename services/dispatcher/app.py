@@ -15,6 +15,7 @@ from bus.streams import ensure_consumer, ensure_stream
 from schemas.api import DEFAULT_PROJECT, ProjectRecord, SetRecord
 from schemas.errors import ErrorCode, RunbusError
 from schemas.jobs import JobDefinition
+from schemas.runners import RunnerRecord
 from schemas.subjects import Subjects
 from schemas.tokens import TagSet
 from schemas.version import VERSION
@@ -26,10 +27,12 @@ from services.dispatcher.jobs import JobStore
 from services.dispatcher.ledger import Ledger
 from services.dispatcher.ledger_feed import LedgerFeed
 from services.dispatcher.live import LiveExecutions
+from services.dispatcher.losses import LossWatch
 from services.dispatcher.projects import Projects
 from services.dispatcher.requests import DurableRequests
 from services.dispatcher.sets import SetsInUse
 from services.dispatcher.settings import DispatcherSettings
+from services.dispatcher.unassigned import UnassignedWatch
 
 NAME: Final = "dispatcher"
 
@@ -41,7 +44,7 @@ async def run(settings: DispatcherSettings, stop: StopSignal) -> int:
     _make_data_dir(settings)
     async with connect(settings.nats_url, name=f"runbus-{NAME}", wait_s=settings.connect_wait_s) as bus:
         subjects = Subjects(settings.prefix)
-        await make_streams(bus, subjects, replicas=settings.replicas)
+        await make_streams(bus, subjects, replicas=settings.replicas, ack_wait_s=settings.ack_wait_s)
         async with Ledger.open(settings.ledger_path) as ledger:
             info = await bus.js.stream_info(subjects.events_stream)
             await ledger.bind_stream(str(info.created))
@@ -49,8 +52,8 @@ async def run(settings: DispatcherSettings, stop: StopSignal) -> int:
     return EXIT_OK
 
 
-async def make_streams(bus: Bus, subjects: Subjects, *, replicas: int) -> None:
-    """The four streams; each is made by whichever dispatcher is first."""
+async def make_streams(bus: Bus, subjects: Subjects, *, replicas: int, ack_wait_s: float) -> None:
+    """The four streams, made by whichever dispatcher is first; ``ack_wait_s`` is how long one may hold a request."""
     names = subjects.requests_stream, subjects.jobs_stream, subjects.events_stream, subjects.logs_stream
     filters = (
         subjects.request("*"),
@@ -61,7 +64,9 @@ async def make_streams(bus: Bus, subjects: Subjects, *, replicas: int) -> None:
     for name, subject in zip(names, filters, strict=True):
         work_queue = name in (subjects.requests_stream, subjects.jobs_stream)
         await ensure_stream(bus, name, subject, work_queue=work_queue, replicas=replicas)
-    await ensure_consumer(bus, subjects.requests_stream, subjects.requests_consumer, subjects.request("*"))
+    await ensure_consumer(
+        bus, subjects.requests_stream, subjects.requests_consumer, subjects.request("*"), ack_wait_s=ack_wait_s
+    )
 
 
 async def serve(bus: Bus, subjects: Subjects, settings: DispatcherSettings, ledger: Ledger, stop: StopSignal) -> None:
@@ -78,6 +83,9 @@ async def serve(bus: Bus, subjects: Subjects, settings: DispatcherSettings, ledg
     feed = LedgerFeed(bus, subjects, ledger, start_seq=start_seq)
     live = LiveExecutions(bus, subjects, ledger, feed, start_seq=start_seq)
     ending = Ending(bus, subjects, live, fleet)
+    runners = await Bucket.open(bus, subjects.runners_bucket, RunnerRecord, replicas=replicas)
+    losses = LossWatch(bus, subjects, live=live, ending=ending, record_of=runners.get)
+    unassigned = UnassignedWatch(bus, subjects, live=live, sets=sets, ending=ending)
     acceptance = Acceptance(bus, subjects, jobs=jobs, fleet=fleet, sets=sets, require_project=projects.require)
     requests = DurableRequests(bus, subjects, acceptance)
     handlers = Handlers(
@@ -87,11 +95,11 @@ async def serve(bus: Bus, subjects: Subjects, settings: DispatcherSettings, ledg
     live.on_view(ending.watch_deadline)
     await sets.ensure(DEFAULT_PROJECT, TagSet.local())
     await bus.subscribe(subjects.fleet_changed(), fleet.forget)
-    await bus.subscribe(subjects.fleet_changed(), ending.take_fleet_change)
+    await bus.subscribe(subjects.fleet_changed(), losses.take_fleet_change)
     answerer = Answerer(bus, NAME)
     async with Background(
         jobs.following.run(), projects.following.run(), live.following.run(), feed.run(), live.adopt_older(),
-        ending.watch_runners(), requests.run(),
+        losses.run(), unassigned.run(), requests.run(),
     ) as background:  # fmt: skip
         await asyncio.gather(jobs.following.caught_up.wait(), projects.following.caught_up.wait())
         service = await serve_api(bus, f"runbus-{NAME}", VERSION, handlers.routes(subjects), answerer)

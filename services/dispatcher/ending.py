@@ -1,44 +1,48 @@
-"""Ending what no runner will: aborts, deadlines, lost runners. Every end is conditional: the first one holds."""
+"""Ending executions from the centre: aborts, deadlines, losses. Every end is conditional: the first one holds."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 
-from bus.connection import Bus, Condition, Heard, WrongLastSequenceError
+from bus.connection import Bus, Condition, WrongLastSequenceError
 from schemas import catalog
-from schemas.api import AbortRequest, ExecutionView, RunnerAbortRequest, RunnerListRequest
+from schemas.api import AbortRequest, ExecutionView, RunnerAbortRequest
 from schemas.codec import decode, encode
 from schemas.errors import ErrorCode, ErrorInfo, RunbusError
 from schemas.events import AbortRequested, AssignmentFinished, AssignmentStarted, Event
-from schemas.runners import RunnerView
 from schemas.states import FINAL, ExecutionState, RunnerStatus
 from schemas.subjects import AUTHOR_DISPATCHER, WHOLE_EXECUTION, Subjects
 from schemas.tokens import TagSet
-from services.dispatcher.accept import FIRST_ASSIGNMENT
+from services.dispatcher.assignments import FIRST_ASSIGNMENT, Assignments
 from services.dispatcher.fleet import Fleet, why_nobody
-from services.dispatcher.live import LiveExecutions
+from services.dispatcher.live import Key, LiveExecutions
 
-_LOOK_EVERY_S: Final = 10.0
 _RUNNER_WITHIN_S: Final = 5.0
+_ASK_TIMES: Final = 10
+_ASK_AGAIN_S: Final = 0.2
+_LATER_S: Final = 1.0
+
+Stored: TypeAlias = tuple[int, Event]
+"""An event and its sequence."""
 
 log = structlog.get_logger("dispatcher")
 
 
 class Ending:
-    """Ends executions from the centre. Every copy does so for what it hears of; the conditions keep it to one end."""
+    """Every copy ends what it hears of. What is decided follows the stored events, not what was heard of them."""
 
     def __init__(self, bus: Bus, subjects: Subjects, live: LiveExecutions, fleet: Fleet) -> None:
         self._bus = bus
         self._subjects = subjects
         self._live = live
         self._fleet = fleet
-        self._timers: dict[tuple[str, str], asyncio.TimerHandle] = {}
+        self._assignments = Assignments(bus, subjects)
+        self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._look_now = asyncio.Event()
 
     async def abort(self, request: AbortRequest) -> None:
         """End an execution; returns when it was told to whoever has it. Raises ``already_ended``."""
@@ -63,57 +67,44 @@ class Ending:
                 )
             ),
         )
-        who = f" by {request.user}" if request.user else ""
-        why = f": {request.reason}" if request.reason else ""
-        error = RunbusError(ErrorCode.ABORTED, f"aborted{who}{why}.").info(AUTHOR_DISPATCHER)
-        await self._end(view, ExecutionState.ABORTED, error, user=request.user)
+        await self._end(view, ExecutionState.ABORTED, _aborted(request.user, request.reason), user=request.user)
+
+    async def end_aborted(self, view: ExecutionView) -> None:
+        """Carry out an abort that was asked for and never was: whoever was asked died."""
+        user = view.abort_requested_by or ""
+        await self._end(view, ExecutionState.ABORTED, _aborted(user, ""), user=user)
+
+    async def lose(self, view: ExecutionView, error: ErrorInfo) -> bool:
+        """End what its claimant will not; False if that ended it first, or it is not the claimant's."""
+        last = await self._last_event(view)
+        if last is None or not isinstance(last[1], AssignmentStarted) or last[1].instance != view.instance:
+            return False
+        return await self._store_end(view, last, ExecutionState.LOST, error)
 
     def watch_deadline(self, view: ExecutionView) -> None:
         """Set the clock of an execution that has a deadline; called at every change of an unfinished one."""
         key = (view.project, view.id)
         if view.deadline_at is None or key in self._timers:
             return
-        left_s = max(0.0, (view.deadline_at - datetime.now(UTC)).total_seconds())
+        self._set_timer(key, max(0.0, (view.deadline_at - datetime.now(UTC)).total_seconds()))
+
+    def _set_timer(self, key: Key, left_s: float) -> None:
         self._timers[key] = asyncio.get_running_loop().call_later(left_s, self._deadline_passed, key)
 
-    async def take_fleet_change(self, _heard: Heard) -> None:
-        """A runner's status changed: look at once whether something was lost with it."""
-        self._look_now.set()
-
-    async def watch_runners(self) -> None:
-        """End what runs on runners that are Down, or were restarted, until cancelled."""
-        while True:
-            try:
-                async with asyncio.timeout(_LOOK_EVERY_S):
-                    await self._look_now.wait()
-            except TimeoutError:
-                log.debug("runners.regular_look")
-            self._look_now.clear()
-            await self._look()
-
-    async def _look(self) -> None:
-        running = [view for view in self._live.unfinished() if view.state is ExecutionState.RUNNING]
-        if not running:
-            return
-        try:
-            reply = await self._bus.call(self._subjects, catalog.RUNNER_LIST, RunnerListRequest())
-        except RunbusError as silent:
-            log.warning("registry.silent", error=silent.message)
-            return
-        runners = {runner.id: runner for runner in reply.runners}
-        for view in running:
-            reason = _why_lost(view, runners.get(view.runner))
-            if reason:
-                error = RunbusError(ErrorCode.RUNNER_LOST, reason, details={"runner": view.runner})
-                await self._finish(view, ExecutionState.LOST, error.info(AUTHOR_DISPATCHER))
-
-    def _deadline_passed(self, key: tuple[str, str]) -> None:
+    def _deadline_passed(self, key: Key) -> None:
         del self._timers[key]
         view = self._live.known(*key)
         if view is not None:
-            task = asyncio.ensure_future(self._end_by_deadline(view))
+            task = asyncio.ensure_future(self._insist_on_deadline(view))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    async def _insist_on_deadline(self, view: ExecutionView) -> None:
+        try:
+            await self._end_by_deadline(view)
+        except RunbusError as error:
+            log.warning("deadline.again", execution=view.id, reason=error.message)
+            self._set_timer((view.project, view.id), _LATER_S)
 
     async def _end_by_deadline(self, view: ExecutionView) -> None:
         where = "while it ran" if view.state is ExecutionState.RUNNING else f"while queued. {await self._why(view)}"
@@ -126,7 +117,10 @@ class Ending:
 
     async def _why(self, view: ExecutionView) -> str:
         tags = TagSet.from_token(view.set)
-        reply = await self._fleet.match(view.project, tags)
+        try:
+            reply = await self._fleet.match(view.project, tags)
+        except RunbusError as silent:
+            return f"Who could have taken it is not known: {silent.message}"
         if any(runner.status is RunnerStatus.HEALTHY for runner in reply.runners):
             return f"A runner of {tags} is connected and has not taken it."
         if any(runner.status is RunnerStatus.UNHEALTHY for runner in reply.runners):
@@ -135,34 +129,50 @@ class Ending:
 
     async def _end(self, view: ExecutionView, state: ExecutionState, error: ErrorInfo, *, user: str = "") -> None:
         """Queued: end it here, unless a runner claims it first. Running: have its runner end it."""
-        if view.state is ExecutionState.QUEUED and await self._finish(view, state, error):
-            return
-        claim = await self._last_event(view)
-        if claim is None or not isinstance(claim[1], AssignmentStarted):
+        last = await self._last_event(view)
+        if last is None:
+            if await self._store_end(view, None, state, error):
+                return
+            last = await self._last_event(view)
+        if last is None or not isinstance(last[1], AssignmentStarted):
             return
         request = RunnerAbortRequest(
             execution=view.id, project=view.project, assignment=FIRST_ASSIGNMENT, state=state, user=user,
             reason=error.message,
         )  # fmt: skip
-        runner = claim[1].runner
-        try:
-            await self._bus.call(
-                self._subjects, catalog.RUNNER_ABORT, request, runner=runner, timeout_s=_RUNNER_WITHIN_S
-            )
-        except RunbusError as silent:
-            log.warning("abort.runner_silent", execution=view.id, runner=runner, error=silent.message)
-            note = f"{error.message} Its runner {runner} did not answer; it ends the process when it notices."
+        runner = last[1].runner
+        if refusal := await self._ask_runner(request, runner, claim_seq=last[0]):
+            log.warning("abort.not_by_runner", execution=view.id, runner=runner, reason=refusal)
+            note = f"{error.message} Its runner {runner} {refusal}"
             fenced = ErrorInfo(code=error.code, message=note, error_id=error.error_id, origin=error.origin)
-            await self._finish(view, state, fenced)
+            await self._store_end(view, last, state, fenced)
 
-    async def _finish(self, view: ExecutionView, state: ExecutionState, error: ErrorInfo) -> bool:
-        """Publish the end, after what is there now; False if something else happened first."""
-        last = await self._last_event(view)
+    async def _ask_runner(self, request: RunnerAbortRequest, runner: str, *, claim_seq: int) -> str:
+        """Have a runner end what it claimed; why it does not, or nothing.
+
+        One that has just claimed does not know it for a moment; one that was restarted never will.
+        """
+        for _ in range(_ASK_TIMES):
+            try:
+                done = await self._bus.call(
+                    self._subjects, catalog.RUNNER_ABORT, request, runner=runner, timeout_s=_RUNNER_WITHIN_S
+                )
+            except RunbusError as silent:
+                log.warning("abort.runner_silent", execution=request.execution, runner=runner, error=silent.message)
+                return "did not answer; it ends the process when it notices."
+            if done.found:
+                return ""
+            await asyncio.sleep(_ASK_AGAIN_S)
+            last = await self._last_event_of(request.project, request.execution)
+            if last is None or last[0] != claim_seq:
+                return ""
+        return "does not know it any more; what was done by then is not known."
+
+    async def _store_end(
+        self, view: ExecutionView, last: Stored | None, state: ExecutionState, error: ErrorInfo
+    ) -> bool:
+        """Publish the end behind ``last`` (None: no runner has claimed it); False if something else came first."""
         seq, event = last or (0, None)
-        if isinstance(event, AssignmentFinished):
-            return False
-        if view.state is ExecutionState.QUEUED and event is not None:
-            return False
         claim = event if isinstance(event, AssignmentStarted) else None
         names = view.project, view.id, FIRST_ASSIGNMENT
         now = datetime.now(UTC)
@@ -179,19 +189,14 @@ class Ending:
         except WrongLastSequenceError:
             return False
         log.info("execution.ended", execution=view.id, state=state, error=error.message, error_id=error.error_id)
-        await self._discard_assignment(view)
+        await self._assignments.discard(view)
         return True
 
-    async def _discard_assignment(self, view: ExecutionView) -> None:
-        """Nobody need pull what has ended. Where this fails the claim refuses it."""
-        subject = self._subjects.job(view.project, TagSet.from_token(view.set), view.id, FIRST_ASSIGNMENT)
-        try:
-            await self._bus.purge(self._subjects.jobs_stream, subject)
-        except RunbusError as error:
-            log.info("assignment.not_discarded", execution=view.id, reason=error.message)
+    async def _last_event(self, view: ExecutionView) -> Stored | None:
+        return await self._last_event_of(view.project, view.id)
 
-    async def _last_event(self, view: ExecutionView) -> tuple[int, Event] | None:
-        subject = self._subjects.events_of_assignment(view.project, view.id, FIRST_ASSIGNMENT)
+    async def _last_event_of(self, project: str, execution: str) -> Stored | None:
+        subject = self._subjects.events_of_assignment(project, execution, FIRST_ASSIGNMENT)
         stored = await self._bus.last_message(self._subjects.events_stream, subject)
         if stored is None:
             return None
@@ -199,16 +204,10 @@ class Ending:
         return stored.seq, event
 
 
-def _why_lost(view: ExecutionView, runner: RunnerView | None) -> str:
-    """Why an execution's runner will not finish it; empty where it may."""
-    what = "what was done by then is not known, and it is not run again by itself."
-    if runner is None:
-        return f"runner {view.runner} was removed while it ran this; {what}"
-    if runner.instance != view.instance:
-        return f"runner {view.runner} was restarted while it ran this; {what}"
-    if runner.status is RunnerStatus.DOWN:
-        return f"runner {view.runner} went down while it ran this; {what}"
-    return ""
+def _aborted(user: str, reason: str) -> ErrorInfo:
+    who = f" by {user}" if user else ""
+    why = f": {reason}" if reason else ""
+    return RunbusError(ErrorCode.ABORTED, f"aborted{who}{why}.").info(AUTHOR_DISPATCHER)
 
 
 def unknown_execution(project: str, execution: str) -> RunbusError:

@@ -18,7 +18,8 @@ from schemas.events import AssignmentFinished
 from schemas.states import ExecutionState
 from schemas.subjects import AUTHOR_DISPATCHER, Subjects
 from schemas.tokens import identifier
-from services.dispatcher.accept import FIRST_ASSIGNMENT, Acceptance
+from services.dispatcher.accept import Acceptance
+from services.dispatcher.assignments import FIRST_ASSIGNMENT
 
 AT_ONCE: Final = 256
 _LOOK_EVERY_S: Final = 5.0

@@ -59,6 +59,7 @@ async def test_a_deadline_is_kept_by_the_successor(system: System) -> None:
     assert (await system.end_of(queued.id)).state is ExecutionState.TIMEDOUT
 
 
+@pytest.mark.slow
 async def test_one_of_two_is_killed_and_no_request_with_an_id_is_lost_or_doubled(
     system: System, tmp_path: Path
 ) -> None:
@@ -96,12 +97,11 @@ async def test_one_of_two_is_killed_and_no_request_with_an_id_is_lost_or_doubled
     assert sorted(map(int, diary.read_text().split())) == list(range(60))
 
 
-@pytest.mark.slow
 async def test_durable_requests_that_a_killed_dispatcher_had_in_hand_are_taken_by_another(
     system: System, tmp_path: Path
 ) -> None:
     system.start_registry()
-    first = system.start_dispatcher(program=True)
+    first = system.start_dispatcher(program=True, ack_wait_s=1.0)
     await system.ready()
     system.start_runner("a1", "linux")
     await system.runners_ready("a1")
@@ -110,13 +110,13 @@ async def test_durable_requests_that_a_killed_dispatcher_had_in_hand_are_taken_b
         await system.client.submit(request(f"echo {number} >> {diary}", "linux", id=f"run-{number}"))
     await eventually(diary.exists, what="some have run")
     await system.kill(first)
-    system.start_dispatcher()
+    system.start_dispatcher(ack_wait_s=1.0)
     await system.ready()
 
     async def all_ran() -> bool:
         return len(diary.read_text().split()) >= 40
 
-    await eventually(all_ran, within_s=40.0, what="all have run")
+    await eventually(all_ran, within_s=15.0, what="all have run")
     assert sorted(map(int, diary.read_text().split())) == list(range(40))
 
 

@@ -33,6 +33,9 @@ class EventLog(Protocol):
     async def first_message(self, stream: str, subject: str) -> StoredMessage | None:
         """The first under a subject."""
 
+    async def purge(self, stream: str, subject: str) -> None:
+        """Remove what is under a subject; sequences and message ids are not given out again."""
+
 
 class FakeEventLog:
     """One stream in memory. The condition is looked at before a repeated ``msg_id`` is, as NATS 2.15 does.
@@ -46,6 +49,7 @@ class FakeEventLog:
         self.lose_acks = 0
         self.refuse = 0
         self._seqs: dict[str, int] = {}
+        self._last_seq = 0
 
     @property
     def max_payload_bytes(self) -> int:
@@ -71,7 +75,8 @@ class FakeEventLog:
                 raise WrongLastSequenceError(condition.subject, condition.last_seq, f"last is {last}")
         if msg_id in self._seqs:
             return self._seqs[msg_id]
-        stored = StoredMessage(subject, data, len(self.messages) + 1)
+        self._last_seq += 1
+        stored = StoredMessage(subject, data, self._last_seq)
         self.messages.append(stored)
         if msg_id:
             self._seqs[msg_id] = stored.seq
@@ -85,6 +90,13 @@ class FakeEventLog:
 
     async def first_message(self, stream: str, subject: str) -> StoredMessage | None:  # noqa: ARG002
         return next((each for each in self.messages if matches(subject, each.subject)), None)
+
+    async def purge(self, stream: str, subject: str) -> None:  # noqa: ARG002
+        self.messages[:] = [each for each in self.messages if not matches(subject, each.subject)]
+
+    def forget_message_ids(self) -> None:
+        """The window of deduplication has passed."""
+        self._seqs.clear()
 
     def _last(self, subject: str) -> StoredMessage | None:
         return next((each for each in reversed(self.messages) if matches(subject, each.subject)), None)
