@@ -1,4 +1,7 @@
-"""The life of a process: start, say ready, run until told to stop, drain; a second signal ends at once."""
+"""The life of a process: start, say ready, run until told to stop, drain.
+
+A signal while it starts ends it at once, and so does a second one later.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,9 @@ from schemas.errors import RunbusError
 EXIT_OK: Final = 0
 EXIT_FAILED: Final = 1
 EXIT_KILLED: Final = 130
+_CANCEL_AGAIN_S: Final = 0.2
+_CLEAN_UP_S: Final = 1.0
+"""How long a cancelled task has for its own end before it is cancelled again."""
 
 log = structlog.get_logger("lifecycle")
 
@@ -45,6 +51,8 @@ class StopSignal:
     def __init__(self) -> None:
         self._event = asyncio.Event()
         self.reason = ""
+        self.awaited = False
+        """Whether the process has come so far that it waits for this, and will end in order."""
 
     def set(self, reason: str) -> None:
         """Ask for the end; the first reason is kept."""
@@ -59,8 +67,14 @@ class StopSignal:
 
     async def wait(self) -> str:
         """Wait for it, and return the reason."""
+        self.awaited = True
         await self._event.wait()
         return self.reason
+
+    async def outlasts(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do ``work``, unless told to stop before it is done: then it is cancelled. Whether it was done."""
+        async with Background(work) as background:
+            return await background.finished_before(self)
 
 
 def notify(state: str) -> None:
@@ -83,12 +97,13 @@ def report_in_log(error: RunbusError) -> None:
     if sys.stderr.isatty():
         report_as_text(error)
     else:
-        log.error("stopped", code=error.code, error=error.message)
+        log.error("stopped", code=error.code, error=error.message, error_id=error.error_id)
 
 
 def report_as_text(error: RunbusError) -> None:
     """For commands: an error as a person reads it."""
-    print(f"Error: {error.message}", file=sys.stderr)
+    looked_up = f", id {error.error_id}" if error.origin else ""
+    print(f"Error: {error.message} ({error.code}{looked_up})", file=sys.stderr)
 
 
 def run_process(
@@ -99,8 +114,9 @@ def run_process(
 ) -> int:
     """Run ``main`` until it returns the exit code.
 
-    The first SIGTERM or SIGINT sets the stop signal; the second ends the process at once with code 130. A typed
-    error that ``main`` raises is reported, and the code is 1.
+    The first SIGTERM or SIGINT sets the stop signal; where ``main`` does not wait for that yet, still starting, it is
+    cancelled, and the code is 0. The second ends the process at once with code 130. A typed error that ``main``
+    raises is reported, and the code is 1.
     """
     factory = None
     if use_uvloop:
@@ -119,16 +135,31 @@ def run_process(
 async def _main_with_signals(main: Callable[[StopSignal], Coroutine[Any, Any, int]]) -> int:
     stop = StopSignal()
     loop = asyncio.get_running_loop()
+    work = asyncio.ensure_future(main(stop))
+
+    def cut_off() -> None:
+        """Cancel it, again and again: a connection under way may swallow that."""
+        if not (work.done() or stop.awaited):
+            work.cancel()
+            loop.call_later(_CANCEL_AGAIN_S, cut_off)
 
     def on_signal(number: signal.Signals) -> None:
         if stop.is_set:
             os._exit(EXIT_KILLED)
         stop.set(number.name)
+        cut_off()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
     try:
-        return await main(stop)
+        return await work
+    except (asyncio.CancelledError, RunbusError):
+        if not stop.is_set or stop.awaited:
+            work.cancel()
+            raise
+        log.info("stopped", reason=stop.reason, phase="starting")
+        sys.stderr.flush()
+        os._exit(EXIT_OK)  # a name that does not resolve would hold the process by its thread, for seconds
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
@@ -172,8 +203,11 @@ class Background:
 
     async def __aexit__(self, *_exc: object) -> None:
         """Cancel what still runs, and wait until it has ended."""
-        for task in self._tasks:
-            task.cancel()
+        left = set(self._tasks)
+        while left:  # again and again: Python 3.11's wait_for, which nats-py uses, may swallow a cancellation
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=_CLEAN_UP_S)
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 

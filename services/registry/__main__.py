@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import sys
 
-from bus.lifecycle import main_of_service
-from services.registry.app import NAME, run
-from services.registry.settings import RegistrySettings
+from bus.lean import import_structlog_alone
+
+
+def main() -> int:
+    """Import what the service needs, run it, and return its exit code."""
+    import_structlog_alone()
+    from bus.lifecycle import main_of_service  # noqa: PLC0415  (imports structlog)
+    from services.registry.app import NAME, run  # noqa: PLC0415
+    from services.registry.settings import RegistrySettings  # noqa: PLC0415
+
+    return main_of_service(NAME, RegistrySettings, run, use_uvloop=True)
+
 
 if __name__ == "__main__":
-    sys.exit(main_of_service(NAME, RegistrySettings, run, use_uvloop=True))
+    sys.exit(main())

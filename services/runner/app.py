@@ -11,6 +11,7 @@ import structlog
 
 from bus.connection import Bus, Heard, connect
 from bus.endpoint import Answerer, Route, answer_on, route
+from bus.follow import Follower
 from bus.lifecycle import EXIT_OK, Background, StopSignal, notify
 from domain.ids import new_execution_id
 from schemas import catalog
@@ -28,13 +29,16 @@ from schemas.errors import ErrorCode, RunbusError
 from schemas.runners import RunnerBeat
 from schemas.subjects import Subjects
 from schemas.version import VERSION
-from services.runner.assignment import Workplace, carry_out
+from services.runner.assignment import carry_out
 from services.runner.environment import inherited
 from services.runner.intake import Intake, open_sets
 from services.runner.inventory import PluginInventory
+from services.runner.losses import settle_losses
+from services.runner.process import GroupFile
 from services.runner.settings import RunnerSettings
 from services.runner.slots import Slots
 from services.runner.workdir import WorkDirs
+from services.runner.workplace import Workplace
 
 NAME: Final = "runner"
 _REGISTRY_WITHIN_S: Final = 30.0
@@ -54,6 +58,8 @@ async def run(settings: RunnerSettings, stop: StopSignal) -> int:
 class Runner:
     """The parts of one runner, and the order in which they start and stop.
 
+    Starting: what an earlier run left behind is ended before the registry hears of this one, and may call it lost.
+
     Stopping, by signal or by ``drain``: (1) no new work is taken and what was sent is handed back; (2) what runs
     is finished, within ``drain_s``, then aborted; (3) a last heartbeat says that it leaves, so that it is Down at
     once; (4) the connection is closed.
@@ -69,39 +75,52 @@ class Runner:
         self._started_s = time.monotonic()
         self._beat_interval_s = 5.0
         self._tags_revision = 0
+        self._registered = False
         self._plugins = PluginInventory(self._id)
         self._slots = Slots(settings.max_running)
         self._work_dirs = WorkDirs(settings.work_dir)
         self._answerer = Answerer(bus, f"{NAME} {self._id}")
-        workplace = Workplace(
+        self._groups = GroupFile.open(settings.group_file)
+        self._workplace = Workplace(
             bus=bus, subjects=self._subjects, runner=self._id, instance=self._instance, plugins=self._plugins,
-            slots=self._slots, work_dirs=self._work_dirs, env=inherited(), grace_s=settings.grace_s,
+            slots=self._slots, work_dirs=self._work_dirs, groups=self._groups, env=inherited(),
+            grace_s=settings.grace_s,
         )  # fmt: skip
         self._intake = Intake(
-            bus, self._subjects, self._slots, lambda delivery: carry_out(delivery, workplace),
+            bus, self._subjects, self._slots, lambda delivery: carry_out(delivery, self._workplace),
             local=settings.runner_local,
         )  # fmt: skip
 
     async def run(self) -> None:
-        """Start in order, work, stop in order."""
-        self._plugins.load()
-        self._adopt(await self._register())
+        """Start in order, work, stop in order; however it ends, it leaves."""
+        try:
+            self._plugins.load()
+            await settle_losses(self._workplace)
+            self._adopt(await self._register())
+            await self._work()
+        finally:
+            await self._leave()
+
+    async def _work(self) -> None:
         for each in self._routes():
             await answer_on(self._bus, each, self._answerer)
         await self._bus.subscribe(self._subjects.roll_call(), self._answer_roll_call)
         sets = (await open_sets(self._bus, self._subjects)).watch(self._intake.take_set)
         background = Background(sets.run(), self._intake.run(), self._beat_regularly(), self._renew_leases())
         async with background:
-            await sets.caught_up.wait()
-            await self._intake.settle()
-            await self._beat()
-            await self._bus.flush()
-            self._bus.on_reconnect(self._register_again)
-            notify("READY=1")
-            log.info("ready", runner=self._id, instance=self._instance, sets=self._intake.bound_sets)
-            await background.until(self._stop)
+            if await self._stop.outlasts(self._get_ready(sets)):
+                await background.until(self._stop)
             notify("STOPPING=1")
-            await self._leave()
+            await self._drain()
+
+    async def _get_ready(self, sets: Follower) -> None:
+        await sets.caught_up.wait()
+        await self._intake.settle()
+        await self._beat()
+        await self._bus.flush()
+        self._bus.on_reconnect(self._register_again)
+        notify("READY=1")
+        log.info("ready", runner=self._id, instance=self._instance, sets=self._intake.bound_sets)
 
     def _routes(self) -> list[Route]:
         subjects, runner = self._subjects, self._id
@@ -109,7 +128,7 @@ class Runner:
             route(subjects, catalog.PING, self._ping, runner=runner),
             route(subjects, catalog.RUNNER_ABORT, self._abort, runner=runner),
             route(subjects, catalog.CONFIGURE, self._configure, runner=runner),
-            route(subjects, catalog.DRAIN, self._drain, runner=runner),
+            route(subjects, catalog.DRAIN, self._drain_asked, runner=runner),
         ]
 
     async def _register(self) -> Registered:
@@ -135,6 +154,7 @@ class Runner:
                 await asyncio.sleep(_RETRY_S)
 
     def _adopt(self, registered: Registered) -> None:
+        self._registered = True
         self._beat_interval_s = registered.beat_interval_s
         self._tags_revision = registered.tags_revision
         self._intake.configure(frozenset(registered.tags), frozenset(registered.projects))
@@ -210,18 +230,24 @@ class Runner:
             await self._beat()
         return Done()
 
-    async def _drain(self, request: DrainRequest) -> Done:
+    async def _drain_asked(self, request: DrainRequest) -> Done:
         self._stop.set(request.reason or "drain")
         return Done()
 
-    async def _leave(self) -> None:
+    async def _drain(self) -> None:
         log.info("draining", runner=self._id, running=self._slots.taken, reason=self._stop.reason)
         await self._intake.close()
         if not await self._intake.finish(within_s=self._settings.drain_s):
             self._slots.stop_all(f"runner {self._id} was stopped.")
             await self._intake.finish(within_s=self._settings.grace_s * 2)
         await self._answerer.finish(within_s=2.0)
+
+    async def _leave(self) -> None:
+        """Let go of what is ours, and say so: whoever starts under this id next finds it free."""
+        self._work_dirs.close()
+        self._groups.close()
+        if not self._registered:
+            return
         if self._bus.client.is_connected:
             await self._beat(leaving=True)
-        self._work_dirs.close()
         log.info("left", runner=self._id)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 import structlog
 
-from bus.connection import Bus, Condition, WrongLastSequenceError
+from bus.connection import WrongLastSequenceError
 from bus.endpoint import internal_error
 from bus.pull import Delivery
-from schemas.codec import decode, encode
-from schemas.errors import ErrorCode, ErrorInfo, RunbusError
+from schemas.codec import decode
+from schemas.errors import ErrorCode, RunbusError
 from schemas.events import (
     Assignment,
     AssignmentFinished,
@@ -23,36 +21,20 @@ from schemas.events import (
     StepOutcome,
 )
 from schemas.states import ExecutionState
-from schemas.subjects import Subjects
 from services.runner.environment import job_context
-from services.runner.inventory import PluginInventory
 from services.runner.logship import LogShip
-from services.runner.slots import Running, Slots
+from services.runner.report import append, ended_as, lost, report
+from services.runner.slots import Running
 from services.runner.steps import Bench, carry_out_step
-from services.runner.workdir import WorkDirs
+from services.runner.workplace import Workplace
 
 _TOKENS: Final = 7
 """Of the subject of an assignment."""
-_RETRY_S: Final = 0.5
 _LOSER_DELAY_S: Final = 10.0
 _PASS_ON_DELAY_S: Final = 0.2
 _PASS_ON_AT_MOST: Final = 25
 
 log = structlog.get_logger("runner")
-
-
-class Workplace(msgspec.Struct, frozen=True, kw_only=True):
-    """What the runner brings to every assignment."""
-
-    bus: Bus
-    subjects: Subjects
-    runner: str
-    instance: str
-    plugins: PluginInventory
-    slots: Slots
-    work_dirs: WorkDirs
-    env: dict[str, str]
-    grace_s: float
 
 
 async def carry_out(delivery: Delivery, at: Workplace) -> None:
@@ -70,8 +52,8 @@ async def carry_out(delivery: Delivery, at: Workplace) -> None:
             finished = await _run(assignment, running, at)
         except Exception as cause:  # noqa: BLE001  (whatever went wrong here, a claimed assignment must end)
             error = internal_error(f"execution {assignment.execution}", cause).info(at.runner)
-            finished = _finished(assignment, at, state=ExecutionState.FAILED, error=error)
-        await _report(assignment, finished, claim_seq, at)
+            finished = ended_as(assignment, at, state=ExecutionState.FAILED, error=error)
+        await report(assignment, finished, claim_seq, at)
         await running.delivery.ack()
 
 
@@ -88,8 +70,8 @@ async def _decode(delivery: Delivery, at: Workplace) -> Assignment | None:
     except RunbusError as error:
         log.warning("assignment.refused", subject=delivery.subject, error=error.message, error_id=error.error_id)
         stub = Assignment(execution=execution, assignment=number, project=project, attempt=1, steps=[], title="")
-        finished = _finished(stub, at, state=ExecutionState.FAILED, error=error.info(at.runner))
-        await _report(stub, finished, 0, at)
+        finished = ended_as(stub, at, state=ExecutionState.FAILED, error=error.info(at.runner))
+        await report(stub, finished, 0, at)
         await delivery.terminate()
         return None
 
@@ -127,7 +109,7 @@ async def _claim(assignment: Assignment, at: Workplace) -> int | None:
         instance=at.instance,
     )
     try:
-        return await _append(assignment, started, assignment.claim_after_seq, f"claim.{at.instance}", at)
+        return await append(assignment, started, assignment.claim_after_seq, at)
     except WrongLastSequenceError:
         return None
 
@@ -151,7 +133,7 @@ async def _lost_claim(assignment: Assignment, delivery: Delivery, at: Workplace)
         else:
             running.delivery = delivery
     elif event.runner == at.runner:
-        await _report(assignment, _lost(assignment, event, at), stored.seq, at)
+        await report(assignment, lost(assignment, event, at), stored.seq, at)
         await delivery.ack()
     else:
         log.info("claim.lost", execution=assignment.execution, winner=event.runner)
@@ -169,7 +151,7 @@ async def _run(assignment: Assignment, running: Running, at: Workplace) -> Assig
     try:
         bench = Bench(
             runner=at.runner, assignment=assignment, work_dir=work_dir, env=at.env | job_context(assignment),
-            log=ship, plugins=at.plugins, stopper=running.stopper, grace_s=at.grace_s,
+            groups=at.groups, log=ship, plugins=at.plugins, stopper=running.stopper, grace_s=at.grace_s,
         )  # fmt: skip
         outcomes = await _run_steps(bench, started_s)
         last_log_seq = await ship.finish()
@@ -177,7 +159,7 @@ async def _run(assignment: Assignment, running: Running, at: Workplace) -> Assig
         ship.abandon()
         at.work_dirs.take_back(work_dir)
     last = outcomes[-1]
-    return _finished(
+    return ended_as(
         assignment, at, state=last.state, error=last.error, exit_code=last.exit_code, signal=last.signal,
         steps=outcomes, duration_s=time.monotonic() - started_s, last_log_seq=last_log_seq,
     )  # fmt: skip
@@ -192,80 +174,3 @@ async def _run_steps(bench: Bench, started_s: float) -> list[StepOutcome]:
         if outcomes[-1].state is not ExecutionState.SUCCEEDED:
             break
     return outcomes
-
-
-async def _report(assignment: Assignment, finished: AssignmentFinished, after_seq: int, at: Workplace) -> None:
-    """Publish the end on the condition that we still hold the claim; superseded, write nothing more (fencing)."""
-    what = f"finished.{at.instance}"
-    try:
-        try:
-            await _append(assignment, finished, after_seq, what, at)
-        except RunbusError as error:
-            log.warning("outcomes.left_out", execution=assignment.execution, reason=error.message)
-            await _append(assignment, msgspec.structs.replace(finished, steps=[]), after_seq, what, at)
-    except WrongLastSequenceError:
-        log.warning("assignment.superseded", execution=assignment.execution, state=finished.state)
-    else:
-        log.info(
-            "assignment.finished", execution=assignment.execution, state=finished.state, exit_code=finished.exit_code
-        )
-
-
-async def _append(assignment: Assignment, event: Event, after_seq: int, what: str, at: Workplace) -> int:
-    """Append one event of ours, however long the bus is away. Raises :class:`WrongLastSequenceError`.
-
-    Where the acknowledgement of a try was lost, the next one is refused because of what that one stored: then the
-    last event is ours to the byte, and its sequence is what we wanted to know.
-    """
-    names = assignment.project, assignment.execution, assignment.assignment
-    condition = Condition(at.subjects.events_of_assignment(*names), after_seq)
-    subject, data = at.subjects.event(*names, at.runner), encode(event)
-    msg_id = ".".join((*names, str(assignment.attempt), what))
-    tried = False
-    while True:
-        try:
-            try:
-                return await at.bus.append(subject, data, msg_id=msg_id, condition=condition)
-            except WrongLastSequenceError:
-                last = await at.bus.last_message(at.subjects.events_stream, condition.subject) if tried else None
-                if last is None or (last.subject, last.data) != (subject, data):
-                    raise
-                return last.seq
-        except RunbusError as error:
-            if error.code is not ErrorCode.UNAVAILABLE:
-                raise
-            tried = True
-            log.warning("event.waiting", execution=assignment.execution, reason=error.message)
-            await asyncio.sleep(_RETRY_S)
-
-
-def _finished(
-    assignment: Assignment,
-    at: Workplace,
-    *,
-    state: ExecutionState,
-    error: ErrorInfo | None = None,
-    **facts: Any,
-) -> AssignmentFinished:
-    """The final event; ``facts`` are further fields of it."""
-    return AssignmentFinished(
-        execution=assignment.execution,
-        assignment=assignment.assignment,
-        project=assignment.project,
-        attempt=assignment.attempt,
-        at=datetime.now(UTC),
-        state=state,
-        runner=at.runner,
-        error=error,
-        **facts,
-    )
-
-
-def _lost(assignment: Assignment, claim: AssignmentStarted, at: Workplace) -> AssignmentFinished:
-    error = RunbusError(
-        ErrorCode.RUNNER_LOST,
-        f"runner {at.runner} was restarted while it carried this out (claimed {claim.at:%Y-%m-%d %H:%M:%S} UTC by "
-        f"instance {claim.instance}); what it had done by then is not known. It is not run again by itself.",
-        details={"runner": at.runner, "instance": claim.instance},
-    )
-    return _finished(assignment, at, state=ExecutionState.LOST, error=error.info(at.runner))

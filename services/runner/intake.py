@@ -130,7 +130,10 @@ class Intake:
         )
 
     async def _ask(self) -> None:
-        """Share the free slots out; with none free, take every waiting pull back."""
+        """Share the free slots out; with none free, take every waiting pull back.
+
+        One that is half used up is topped up, not after every job: a request costs as much as an acknowledgement.
+        """
         free = self._slots.free
         if free <= 0:
             for puller in list(self._bound.values()):
@@ -139,7 +142,7 @@ class Intake:
             return
         share = max(1, free // max(1, len(self._bound)))
         for puller in list(self._bound.values()):
-            if puller.outstanding < share:
+            if puller.outstanding <= share // 2:
                 await puller.ask(share - puller.outstanding)
 
     async def _receive(self, delivery: Delivery) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -18,16 +18,22 @@ from schemas.jobs import Step
 from schemas.states import ExecutionState
 from services.runner.inventory import PluginInventory
 from services.runner.logship import LogShip
-from services.runner.process import ChildProcess, EndedBy, ProcessResult, ProcessSpec
+from services.runner.process import ChildProcess, EndedBy, GroupFile, ProcessResult, ProcessSpec
 from services.runner.process import Stream as OutputStream
+
+_NO_PROCESS: Final = ProcessExit(exit_code=None)
 
 
 class StepStoppedError(Exception):
-    """The step's process was ended by us; carries why, so that a plugin's own handling is not asked."""
+    """The step was ended by us; carries why, so that a plugin's own handling is not asked, and how its process ended.
 
-    def __init__(self, state: ExecutionState) -> None:
+    ``ended`` has neither code nor signal where no process ran, or none could be ended.
+    """
+
+    def __init__(self, state: ExecutionState, ended: ProcessExit = _NO_PROCESS) -> None:
         super().__init__(state)
         self.state = state
+        self.ended = ended
 
 
 class Stopper:
@@ -39,6 +45,8 @@ class Stopper:
         self._child: ChildProcess | None = None
         self._task: asyncio.Task[Any] | None = None
         self._expired = False
+        self.cut_off = _NO_PROCESS
+        """How a process ended whose plugin was cancelled with it."""
 
     def stop(self, state: ExecutionState, reason: str) -> None:
         """End what runs: the process group, or the plugin's task where no process runs."""
@@ -56,10 +64,10 @@ class Stopper:
             self._expired = True
             self._task.cancel()
 
-    def raise_if_stopped(self) -> None:
-        """Raise :class:`StepStoppedError` once stopped."""
+    def raise_if_stopped(self, ended: ProcessExit = _NO_PROCESS) -> None:
+        """Raise :class:`StepStoppedError` once stopped; ``ended`` is how the process did that ran."""
         if self.state is not None:
-            raise StepStoppedError(self.state)
+            raise StepStoppedError(self.state, ended)
 
     async def run_child(self, child: ChildProcess) -> ProcessResult:
         """Run a process that ``stop`` ends."""
@@ -67,6 +75,9 @@ class Stopper:
         self._child = child
         try:
             return await child.run()
+        except asyncio.CancelledError:
+            self.cut_off = ProcessExit(exit_code=child.exit_code, signal=child.signal)
+            raise
         finally:
             self._child = None
 
@@ -91,6 +102,7 @@ class Bench(msgspec.Struct, frozen=True):
     assignment: Assignment
     work_dir: Path
     env: dict[str, str]
+    groups: GroupFile
     log: LogShip
     plugins: PluginInventory
     stopper: Stopper
@@ -130,12 +142,16 @@ class HostedStep:
             timeout_s=self._left_s(),
             grace_s=self._bench.grace_s,
         )
-        result = await self._bench.stopper.run_child(ChildProcess(spec, on_output=self._on_output))
+        assignment = self._bench.assignment
+        with self._bench.groups.noting((self.project, self.execution, assignment.assignment)) as note:
+            child = ChildProcess(spec, on_output=self._on_output, on_start=note)
+            result = await self._bench.stopper.run_child(child)
         await self._remark(result.lingering, result.truncated)
+        ended = ProcessExit(exit_code=result.exit_code, signal=result.signal)
         if result.ended_by is EndedBy.TIMEOUT:
-            raise StepStoppedError(ExecutionState.TIMEDOUT)
-        self._bench.stopper.raise_if_stopped()
-        return ProcessExit(exit_code=result.exit_code, signal=result.signal)
+            raise StepStoppedError(ExecutionState.TIMEDOUT, ended)
+        self._bench.stopper.raise_if_stopped(ended)
+        return ended
 
     async def _on_output(self, stream: OutputStream, data: bytes) -> None:
         await self._bench.log.write(stream, self.step, data)
@@ -165,6 +181,7 @@ async def carry_out_step(bench: Bench, number: int, step: Step, deadline_s: floa
         result = await _run_plugin(bench, number, step, deadline_s)
         state, error = _judge(number, step, result)
     except StepStoppedError as stopped:
+        result = StepResult.of(stopped.ended)
         state, error = stopped.state, _stopped_error(bench, stopped.state)
     except StepError as failed:
         result = StepResult(exit_code=failed.exit_code)
@@ -201,7 +218,7 @@ async def _run_plugin(bench: Bench, number: int, step: Step, deadline_s: float |
         async with asyncio.timeout(left_s + 3 * bench.grace_s):  # a process is given its grace first
             return await bench.stopper.run_task(task)
     except TimeoutError:
-        raise StepStoppedError(ExecutionState.TIMEDOUT) from None
+        raise StepStoppedError(ExecutionState.TIMEDOUT, bench.stopper.cut_off) from None
     finally:
         expiry.cancel()
 

@@ -6,8 +6,12 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Final
 
 import structlog
+
+LOOK_AT: Final = 256
+"""How many directories come back before the process table is looked at for all of them."""
 
 log = structlog.get_logger("runner")
 
@@ -15,40 +19,72 @@ log = structlog.get_logger("runner")
 class WorkDirs:
     """Lends directories out, mode 0700.
 
-    One that comes back empty is lent again: making and removing one takes 0.2 ms, a tenth of a short job.
+    One that comes back empty is lent again (making and removing one takes 0.15 ms on a disk), but only after a look
+    at the process table found nobody in it: a background process that an earlier job left there would otherwise
+    write among the files of the next. One look serves 256 directories, 0.02 ms each. Not seen are processes of
+    other users, and those that hold a directory only by a descriptor.
     """
 
     def __init__(self, parent: str) -> None:
         self._parent = parent or None
         self._root: Path | None = None
-        self._empty: list[Path] = []
+        self._returned: list[Path] = []
+        self._free: list[Path] = []
 
     def lend(self) -> Path:
-        """An empty directory. One that someone removed meanwhile (who clears /tmp, say) is made anew."""
-        while self._empty:
-            if (kept := self._empty.pop()).is_dir():
+        """An empty directory. One that someone removed (who clears /tmp) or wrote into meanwhile is not lent."""
+        if not self._free and len(self._returned) >= LOOK_AT:
+            self._look()
+        while self._free:
+            if _untouched(kept := self._free.pop()):
                 return kept
+            shutil.rmtree(kept, onerror=_report)
         if self._root is None or not self._root.is_dir():
-            self._root = Path(tempfile.mkdtemp(prefix="runbus-", dir=self._parent))
+            self._root = Path(tempfile.mkdtemp(prefix="runbus-", dir=self._parent)).resolve()
         return Path(tempfile.mkdtemp(dir=self._root))
 
     def take_back(self, directory: Path) -> None:
         """Keep it if it is as it was lent; else remove it with all that is in it."""
-        try:
-            with os.scandir(directory) as entries:
-                untouched = next(entries, None) is None and directory.stat().st_mode & 0o777 == 0o700
-        except OSError:
-            untouched = False
-        if untouched:
-            self._empty.append(directory)
+        if _untouched(directory):
+            self._returned.append(directory)
         else:
             shutil.rmtree(directory, onerror=_report)
 
     def close(self) -> None:
         """Remove everything."""
-        self._empty.clear()
+        self._returned.clear()
+        self._free.clear()
         if self._root is not None:
             shutil.rmtree(self._root, onerror=_report)
+
+    def _look(self) -> None:
+        """Free what nobody is in."""
+        held = _somebodys()
+        for directory in self._returned:
+            if str(directory) in held:
+                shutil.rmtree(directory, onerror=_report)
+            else:
+                self._free.append(directory)
+        self._returned.clear()
+
+
+def _untouched(directory: Path) -> bool:
+    try:
+        with os.scandir(directory) as entries:
+            return next(entries, None) is None and directory.stat().st_mode & 0o777 == 0o700
+    except OSError:
+        return False
+
+
+def _somebodys() -> set[str]:
+    """The working directory of every process that we may look at."""
+    found: set[str] = set()
+    for pid in filter(str.isdecimal, os.listdir("/proc")):  # noqa: PTH208  (one path for each process is dear)
+        try:
+            found.add(os.readlink(f"/proc/{pid}/cwd"))  # noqa: PTH115
+        except OSError:  # ended meanwhile, or another user's
+            continue
+    return found
 
 
 def _report(_function: object, path: str, info: tuple[object, BaseException, object]) -> None:

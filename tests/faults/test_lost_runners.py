@@ -109,6 +109,7 @@ async def test_a_lease_that_runs_out_starts_nothing_while_the_first_still_runs(
     assert await starts_of(system, started.id) == 1
 
 
+@pytest.mark.slow
 async def test_a_job_longer_than_its_lease_keeps_it(system: System, tmp_path: Path) -> None:
     system.start_registry()
     system.start_dispatcher(ack_wait_s=0.6)
@@ -126,6 +127,7 @@ async def test_a_job_longer_than_its_lease_keeps_it(system: System, tmp_path: Pa
         assert (await system.end_of(started.id)).state is ExecutionState.SUCCEEDED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restarted", [True, False])
 async def test_a_runner_killed_between_claim_and_spawn_is_lost_and_never_run_twice(
     system: System, tmp_path: Path, restarted: bool
@@ -155,6 +157,7 @@ async def test_a_runner_killed_between_claim_and_spawn_is_lost_and_never_run_twi
         assert (await system.run("true", "linux")).runner == "a1"
 
 
+@pytest.mark.slow
 async def test_a_runner_killed_while_a_job_runs_is_lost_when_it_is_down(system: System, tmp_path: Path) -> None:
     await with_short_clocks(system)
     part = await runner_program(system, "a1")
@@ -167,6 +170,7 @@ async def test_a_runner_killed_while_a_job_runs_is_lost_when_it_is_down(system: 
         assert await system.output(started.id) == b"before\n", "what was said before is kept"
 
 
+@pytest.mark.slow
 async def test_another_runner_does_not_run_it_again(system: System, tmp_path: Path) -> None:
     await with_short_clocks(system, ack_wait_s=0.5)
     part = await runner_program(system, "a1")
@@ -181,6 +185,7 @@ async def test_another_runner_does_not_run_it_again(system: System, tmp_path: Pa
     assert (await system.run("true", "linux")).runner == "b1"
 
 
+@pytest.mark.slow
 async def test_a_frozen_runner_is_fenced_off(system: System, tmp_path: Path) -> None:
     """Ended as lost while it was frozen; thawed, it reports its end, and that changes nothing."""
     await with_short_clocks(system)
@@ -200,6 +205,32 @@ async def test_a_frozen_runner_is_fenced_off(system: System, tmp_path: Path) -> 
     assert (await system.run("true", "linux")).state is ExecutionState.SUCCEEDED
 
 
+@pytest.mark.slow
+async def test_a_frozen_runner_keeps_its_claim_while_another_of_the_set_is_given_the_lease(
+    system: System, tmp_path: Path
+) -> None:
+    """Its lease runs out again and again; nobody starts the job a second time, and thawed it goes on."""
+    system.start_registry()
+    system.start_dispatcher(ack_wait_s=0.5)
+    await system.ready()
+    frozen = await runner_program(system, "a1", ack_wait_s=0.5)
+    with Gate(tmp_path) as gate:
+        started = await system.start(gate.command, "linux")
+        await eventually(lambda: gate.inside, what="it runs")
+        other = await runner_program(system, "b1", ack_wait_s=0.5)
+        frozen.program.signal(signal.SIGSTOP)
+        await eventually(lambda: '"claim.lost"' in other.program.log, what="the other is given it, and refused")
+        assert gate.entered == 1
+        assert (await system.show(started.id)).state is ExecutionState.RUNNING
+        frozen.program.signal(signal.SIGCONT)
+        gate.open()
+        ended = await system.end_of(started.id)
+    assert (ended.state, ended.runner, ended.attempt) == (ExecutionState.SUCCEEDED, "a1", 1)
+    assert gate.entered == 1
+    assert await starts_of(system, started.id) == 1
+
+
+@pytest.mark.slow
 async def test_an_abort_of_a_frozen_runner_ends_the_execution_and_later_the_process(
     system: System, tmp_path: Path
 ) -> None:
@@ -218,4 +249,6 @@ async def test_an_abort_of_a_frozen_runner_ends_the_execution_and_later_the_proc
         assert "did not answer" in ended.error.message
         part.program.signal(signal.SIGCONT)
         await eventually(lambda: not alive(pid), what="the process is ended by what was asked meanwhile")
-    assert (await system.show(started.id)).state is ExecutionState.ABORTED
+    await eventually(lambda: "assignment.superseded" in part.program.log, what="the end that it reports is refused")
+    assert await system.show(started.id) == ended
+    assert [each for each in await system.events(started.id) if each[1] == FINISHED] == [("dispatcher", FINISHED)]

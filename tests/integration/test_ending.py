@@ -37,6 +37,8 @@ async def test_abort_ends_what_runs_and_says_who_and_why(a1: System, tmp_path: P
     assert ended.error is not None
     assert ended.error.code is ErrorCode.ABORTED
     assert "alice: no more" in ended.error.message
+    assert (ended.signal, ended.exit_code) == ("SIGTERM", None)
+    assert [(each.state, each.signal) for each in ended.outcomes] == [(ExecutionState.ABORTED, "SIGTERM")]
 
 
 async def test_abort_of_what_is_queued_never_starts_it(a1: System, tmp_path: Path) -> None:
@@ -68,6 +70,15 @@ async def test_grandchildren_die_on_abort(a1: System, tmp_path: Path) -> None:
     ended = await abort(a1, started.id)
     assert ended.state is ExecutionState.ABORTED
     assert not [pid for pid in found if alive(pid)]
+    assert ended.signal == "SIGTERM", "that of the step's own process"
+
+
+async def test_an_abort_that_needs_sigkill_says_so(a1: System, tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    started = await a1.start(f"trap '' TERM; touch {ready}; while :; do sleep 0.02; done", "linux")
+    await eventually(ready.exists, what="the trap is set")
+    ended = await abort(a1, started.id)
+    assert (ended.state, ended.signal, ended.exit_code) == (ExecutionState.ABORTED, "SIGKILL", None)
 
 
 async def test_abort_of_what_has_ended_is_refused(a1: System) -> None:
@@ -86,7 +97,7 @@ async def test_a_job_that_ends_well_on_sigterm_is_aborted_all_the_same(a1: Syste
     started = await a1.start(command, "linux")
     await eventually(ready.exists, what="the trap is set")
     ended = await abort(a1, started.id)
-    assert ended.state is ExecutionState.ABORTED
+    assert (ended.state, ended.exit_code, ended.signal) == (ExecutionState.ABORTED, 0, None)
     assert await a1.output(started.id) == b"bye\n"
 
 
@@ -96,6 +107,7 @@ async def test_a_job_that_runs_longer_than_its_limit_is_timed_out(a1: System) ->
     assert ended.error is not None
     assert ended.error.code is ErrorCode.TIMEOUT
     assert "0.3 s" in ended.error.message
+    assert (ended.signal, ended.outcomes[0].signal) == ("SIGTERM", "SIGTERM")
     assert ended.duration_s is not None
     assert 0.3 <= ended.duration_s < 5.0
     assert await a1.output(ended.id) == b"before\n"
@@ -132,3 +144,4 @@ async def test_the_deadline_passes_while_it_runs(a1: System, tmp_path: Path) -> 
     assert ended.error is not None
     assert ended.error.code is ErrorCode.DEADLINE_EXCEEDED
     assert "while it ran" in ended.error.message
+    assert ended.signal == "SIGTERM"

@@ -11,6 +11,7 @@ import pytest
 from schemas.errors import ErrorCode
 from schemas.jobs import Step
 from schemas.states import ExecutionState
+from services.runner import workdir
 from tests.support.system import System, script
 
 
@@ -148,6 +149,20 @@ async def test_the_work_directory_is_gone_afterwards(system: System) -> None:
     assert not path.exists()
 
 
+async def test_a_daemon_of_one_job_does_not_write_among_the_files_of_the_next(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has a session of its own and let go of the output: only its directory tells that it is there."""
+    monkeypatch.setattr(workdir, "LOOK_AT", 1)
+    daemon = f"until [ -e {tmp_path}/go ]; do sleep 0.01; done; touch stray; touch {tmp_path}/done"
+    first = await system.run(f"pwd; setsid sh -c '{daemon}' >/dev/null 2>&1 &")
+    second = await system.run(f"pwd; touch {tmp_path}/go; until [ -e {tmp_path}/done ]; do sleep 0.01; done; ls")
+    place = (await system.output(first.id)).decode().strip()
+    assert second.state is ExecutionState.SUCCEEDED
+    assert place.encode() not in await system.output(second.id)
+    assert b"stray" not in await system.output(second.id)
+
+
 async def test_a_work_directory_that_cannot_be_made_fails_the_job(system: System, tmp_path: Path) -> None:
     system.start_runner("b1", "linux", work_dir=str(tmp_path / "none"))
     await system.runners_ready("b1")
@@ -164,6 +179,6 @@ async def test_work_directories_that_somebody_clears_away_are_made_anew(system: 
     await system.runners_ready("b1")
     assert (await system.run("true", "linux")).state is ExecutionState.SUCCEEDED
     for path in parent.iterdir():
-        shutil.rmtree(path)
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     for command in ("true", "pwd; touch x"):
         assert (await system.run(command, "linux")).state is ExecutionState.SUCCEEDED

@@ -82,6 +82,14 @@ def _status_bytes(pid: int, field: str) -> int:
     raise AssertionError(f"/proc/{pid}/status has no {field}")
 
 
+def read_bytes(pid: int) -> int:
+    """What a process has read so far, from pipes and sockets, too."""
+    for line in Path(f"/proc/{pid}/io").read_text().splitlines():
+        if line.startswith("rchar:"):
+            return int(line.split()[1])
+    raise AssertionError(f"/proc/{pid}/io has no rchar")
+
+
 def alive(pid: int) -> bool:
     """Whether a process runs; one that ended and was not reaped does not."""
     try:

@@ -79,6 +79,7 @@ class System:
         **settings: Any,
     ) -> Part:
         own = {"runner_id": name, "runner_tags": tags, "runner_local": local, "grace_s": 1.0, "drain_s": 8.0}
+        own["work_dir"] = str(self.directory)
         return self._start("runner", name, program, own | settings, env)
 
     def _start(

@@ -20,9 +20,12 @@ from schemas.jobs import Step
 from schemas.states import ExecutionState
 from schemas.subjects import Subjects
 from services.runner import assignment as life
+from services.runner import report
 from services.runner.inventory import PluginInventory
+from services.runner.process import GroupFile
 from services.runner.slots import Slots
 from services.runner.workdir import WorkDirs
+from services.runner.workplace import Workplace
 from tests.support.eventlog import FakeEventLog
 
 ASSIGNMENT = Assignment(
@@ -84,7 +87,7 @@ class Inventory(PluginInventory):
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(life, "_RETRY_S", 0.0)
+    monkeypatch.setattr(report, "_RETRY_S", 0.0)
     Spy.runs, Spy.meanwhile = 0, None
     yield
     Spy.meanwhile = None
@@ -95,15 +98,15 @@ def log() -> FakeEventLog:
     return FakeEventLog()
 
 
-def workplace(log: FakeEventLog, tmp_path: Path, *, runner: str = "a1", instance: str = "i1") -> life.Workplace:
+def workplace(log: FakeEventLog, tmp_path: Path, *, runner: str = "a1", instance: str = "i1") -> Workplace:
     fake: Any = log
-    return life.Workplace(
+    return Workplace(
         bus=fake, subjects=SUBJECTS, runner=runner, instance=instance, plugins=Inventory(), slots=Slots(4),
-        work_dirs=WorkDirs(str(tmp_path)), env={}, grace_s=0.1,
+        work_dirs=WorkDirs(str(tmp_path)), groups=GroupFile.open(tmp_path / "groups"), env={}, grace_s=0.1,
     )  # fmt: skip
 
 
-async def carry_out(at: life.Workplace, **fields: Any) -> list[str]:
+async def carry_out(at: Workplace, **fields: Any) -> list[str]:
     delivery = Delivery(**fields)
     given: Any = delivery
     await life.carry_out(given, at)

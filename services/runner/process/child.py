@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -58,14 +59,30 @@ class ChildProcess:
     read.
     """
 
-    def __init__(self, spec: ProcessSpec, *, on_output: OutputConsumer) -> None:
+    def __init__(
+        self, spec: ProcessSpec, *, on_output: OutputConsumer, on_start: Callable[[int], None] | None = None
+    ) -> None:
+        """``on_start`` is told the process group (the child's id) as soon as there is one; it must not raise."""
         self._spec = spec
         self._on_output = on_output
+        self._on_start = on_start
         self._cause: EndedBy | None = None
         self._group: ProcessGroup | None = None
         self._pipes: Pipes | None = None
         self._bound: asyncio.Timeout | None = None
         self.pid: int | None = None
+
+    @property
+    def exit_code(self) -> int | None:
+        """What it exited with; None while it lives and where a signal ended it."""
+        code = self._group.returncode if self._group else None
+        return code if code is not None and code >= 0 else None
+
+    @property
+    def signal(self) -> str | None:
+        """The signal that ended it, as ``"SIGKILL"``; None while it lives and where none did."""
+        code = self._group.returncode if self._group else None
+        return _signal_name(-code) if code is not None and code < 0 else None
 
     async def run(self) -> ProcessResult:
         """Start the process, hand on its output and return how it ended.
@@ -81,6 +98,8 @@ class ChildProcess:
         started_at = loop.time()
         spawned = spawn(spec)
         self.pid = spawned.popen.pid
+        if self._on_start:
+            self._on_start(self.pid)
         self._pipes = pipes = Pipes(spawned, spec.stdin, on_output=self._on_output)
         self._group = group = ProcessGroup(spawned.popen, spawned.pidfd, on_change=self._group_changed)
         limit = None if spec.timeout_s is None else loop.call_later(spec.timeout_s, self._end, EndedBy.TIMEOUT)
@@ -141,11 +160,10 @@ class ChildProcess:
         return True
 
     def _result(self, group: ProcessGroup, started_at: float, *, lingering: bool, truncated: bool) -> ProcessResult:
-        code = group.returncode
         ended_at = group.ended_at or asyncio.get_running_loop().time()
         return ProcessResult(
-            exit_code=code if code is not None and code >= 0 else None,
-            signal=_signal_name(-code) if code is not None and code < 0 else None,
+            exit_code=self.exit_code,
+            signal=self.signal,
             ended_by=self._cause or EndedBy.EXIT,
             duration_s=ended_at - started_at,
             lingering=lingering,

@@ -113,7 +113,7 @@ class ProcessGroup:
         last search lives, and not at the first look: most groups are gone by the second.
         """
         group = self._popen.pid
-        self._rest = {pid for pid in self._rest if _lives_in(group, pid)} or _members(group)
+        self._rest = {pid for pid in self._rest if lives_in(group, pid)} or members_of(group)
         return bool(self._rest)
 
     def _finish_rest(self) -> None:
@@ -133,12 +133,14 @@ class ProcessGroup:
         return True
 
 
-def _members(group: int) -> set[int]:
+def members_of(group: int) -> set[int]:
+    """The processes of a group that are more than zombies."""
     pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
-    return {pid for pid in pids if _lives_in(group, pid)}
+    return {pid for pid in pids if lives_in(group, pid)}
 
 
-def _lives_in(group: int, pid: int) -> bool:
+def lives_in(group: int, pid: int) -> bool:
+    """Whether a process is in the group, and more than a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):

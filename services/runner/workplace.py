@@ -1,0 +1,27 @@
+"""What the runner brings to every assignment."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bus.connection import Bus
+from schemas.subjects import Subjects
+from services.runner.inventory import PluginInventory
+from services.runner.process import GroupFile
+from services.runner.slots import Slots
+from services.runner.workdir import WorkDirs
+
+
+class Workplace(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of a runner that an assignment uses."""
+
+    bus: Bus
+    subjects: Subjects
+    runner: str
+    instance: str
+    plugins: PluginInventory
+    slots: Slots
+    work_dirs: WorkDirs
+    groups: GroupFile
+    env: dict[str, str]
+    grace_s: float
