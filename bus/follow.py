@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -26,10 +27,11 @@ class Follower:
 
     Each message comes exactly once per follower and in stream order: where the connection, the server or the
     consumer is lost, a new consumer starts behind the last message seen. With ``last_per_subject`` it starts with
-    the last message of each subject (a key-value bucket's content) instead.
+    the last message of each subject (a key-value bucket's content) instead. At most ``batch`` messages are on their
+    way at a time: the server cuts off whoever asks for more than it reads.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what a consumer is made of)
         self,
         bus: Bus,
         stream: str,
@@ -38,6 +40,7 @@ class Follower:
         on_message: Callable[[Delivery], Awaitable[None]],
         after_seq: int = 0,
         last_per_subject: bool = False,
+        batch: int = BATCH,
     ) -> None:
         self._bus = bus
         self._stream = stream
@@ -45,9 +48,11 @@ class Follower:
         self._on_message = on_message
         self._last_per_subject = last_per_subject
         self._puller: Puller | None = None
+        self._consumer = ""
         self._consumer_seq = 0
         self._wake = asyncio.Event()
         self._broken = True
+        self._batch = batch
         self.seq = after_seq
         """The sequence of the last message handed on."""
         self.pending = 0
@@ -58,11 +63,13 @@ class Follower:
 
     async def run(self) -> None:
         """Follow until cancelled."""
+        task = asyncio.current_task()
         stop_listening = self._bus.on_reconnect(self._reconnected)
         try:
-            while True:
-                if self._broken and not await self._restart():
-                    await asyncio.sleep(_RETRY_S)
+            while task is None or not task.cancelling():  # Python 3.11's wait_for may swallow the cancellation itself
+                if self._broken:
+                    if not await self._restart():
+                        await asyncio.sleep(_RETRY_S)
                     continue
                 await self._top_up()
                 await self._wait()
@@ -70,6 +77,7 @@ class Follower:
             stop_listening()
             if self._puller is not None:
                 await self._puller.withdraw()
+            await self._remove_consumer()
 
     async def reach(self, seq: int, *, within_s: float = 2.0) -> bool:
         """Wait until the message of that sequence was handed on; False if that takes longer."""
@@ -95,6 +103,7 @@ class Follower:
             await self._puller.withdraw()
             self._puller = None
         try:
+            self._consumer = secrets.token_hex(8)  # our own choice: to be removed even if its making is cut short
             info = await self._bus.js.add_consumer(self._stream, self._config())
         except (APIError, nats.errors.Error) as cause:
             log.debug("follow.retry", stream=self._stream, error=str(cause))
@@ -105,14 +114,21 @@ class Follower:
         if self.pending == 0:
             self.caught_up.set()
         self._puller = Puller(
-            self._bus, self._stream, info.name,
+            self._bus, self._stream, self._consumer,
             on_message=self._receive, on_idle=self._wake.set, on_gone=self._break,
         )  # fmt: skip
         return True
 
+    async def _remove_consumer(self) -> None:
+        """Left alone it would count against the stream's limit for another minute. Nobody waits for the answer."""
+        if self._consumer and self._bus.client.is_connected:
+            subject = f"$JS.API.CONSUMER.DELETE.{self._stream}.{self._consumer}"
+            await self._bus.client.publish(subject, b"", reply=self._bus.client.new_inbox())
+
     def _config(self) -> ConsumerConfig:
         fresh = self._last_per_subject
         return ConsumerConfig(
+            name=self._consumer,
             deliver_policy=DeliverPolicy.LAST_PER_SUBJECT if fresh else DeliverPolicy.BY_START_SEQUENCE,
             opt_start_seq=None if fresh else self.seq + 1,
             ack_policy=AckPolicy.NONE,
@@ -123,8 +139,8 @@ class Follower:
         )
 
     async def _top_up(self) -> None:
-        if self._puller is not None and self._puller.outstanding < BATCH // 2:
-            await self._puller.ask(BATCH - self._puller.outstanding)
+        if self._puller is not None and self._puller.outstanding < self._batch // 2:
+            await self._puller.ask(self._batch - self._puller.outstanding)
 
     async def _wait(self) -> None:
         self._wake.clear()
@@ -151,7 +167,7 @@ class Follower:
                 reached.set_result(None)
         if delivery.pending == 0:
             self.caught_up.set()
-        if self._puller is not None and self._puller.outstanding < BATCH // 2:
+        if self._puller is not None and self._puller.outstanding < self._batch // 2:
             self._wake.set()
 
     def _break(self) -> None:

@@ -42,6 +42,8 @@ class ErrorCode(StrEnum):
     """The name is taken."""
     RUNNER_ID_TAKEN = "runner_id_taken"
     """A runner is connected under this id."""
+    RUNNER_CONNECTED = "runner_connected"
+    """The runner is connected, and what was asked needs that it is not."""
     RUNNER_NOT_CONNECTED = "runner_not_connected"
     """The runner is known and does not answer."""
     RUNNER_CHANGE_REFUSED = "runner_change_refused"

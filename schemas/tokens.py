@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
 from schemas.errors import ErrorCode, RunbusError
@@ -138,6 +139,7 @@ class TagSet:
         self.tags: Final = normal
 
     @classmethod
+    @lru_cache(maxsize=1024)
     def parse(cls, text: str) -> TagSet:
         """Read a typed tag filter: tags joined by ``,`` or ``+``, both meaning AND (``LINUX+DEV``).
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 
 import click
 
+from bus.lean import import_structlog_alone
 from runbus.cli import exits
 
 Sections: TypeAlias = Mapping[str, Mapping[str, tuple[str, str]]]
@@ -119,9 +120,22 @@ class LazyGroup(click.Group):
         module, _, attribute = self._targets[cmd_name].partition(":")
         with _without_collection():
             if module not in OFFLINE:
-                _import_structlog_alone()
+                import_structlog_alone()
             command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with a guess at what was meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches  # noqa: PLC0415  (only where something went wrong)
+
+            near = get_close_matches(args[0], self._targets, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise click.UsageError(f"{error.message}{hint}", error.ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """By section, from the short helps given: nothing is imported for this."""
@@ -139,17 +153,6 @@ def _without_collection() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-
-
-def _import_structlog_alone() -> None:
-    """Import structlog without rich, which it loads for tracebacks that we never print: 45 ms, and 4 MB a runner."""
-    if "rich" in sys.modules or "structlog" in sys.modules:
-        return
-    sys.modules["rich"] = None  # type: ignore[assignment]  # the documented way to make an import fail
-    try:
-        importlib.import_module("structlog")
-    finally:
-        del sys.modules["rich"]
 
 
 def forget_stdout() -> None:

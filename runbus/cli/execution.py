@@ -38,14 +38,16 @@ _TITLE_CHARS = 40
 
 
 @click.command("list", cls=SharedCommand)
-@click.option("--job", default="", help="Of this job: its uuid or group/name.")
+@click.option("--job", default="", metavar="JOB", help="Of this job: its uuid or group/name.")
 @click.option("--state", "states", multiple=True, type=click.Choice([str(each) for each in ExecutionState]),
-              help="In this state; may be repeated.")  # fmt: skip
+              metavar="STATE", help=f"In this state; may be repeated: {', '.join(ExecutionState)}.")  # fmt: skip
 @click.option("--runner", default="", metavar="ID", help="Carried out by this runner.")
 @click.option("--since", type=MOMENT, help="Requested since: 2h, 7d, 2026-11-24, 2026-11-24T08:30.")
 @click.option("--until", type=MOMENT, help="Requested before.")
 @click.option("--text", default="", help="Words in title, commands, user or error.")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 500), help="At most so many.")
+@click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(1, 500), metavar="N", help="At most so many."
+)
 @click.option("--cursor", default="", help="Go on behind the page that gave this cursor.")
 @click.pass_obj
 def list_(options: Options, /, *, states: tuple[str, ...], **given: Any) -> None:
@@ -79,7 +81,7 @@ def _print_page(page: ExecutionPage) -> None:
 
 
 def _row(view: ExecutionView) -> list[str]:
-    took = duration(view.duration_s) if view.state in FINAL else ""
+    took = duration(view.duration_s) if view.state in FINAL and view.started_at else ""
     title = view.title
     if len(title) > _TITLE_CHARS and screen_width() < UNLIMITED:
         title = title[: _TITLE_CHARS - 1] + "…"

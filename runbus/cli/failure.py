@@ -47,8 +47,9 @@ def print_error(info: ErrorInfo, options: Options) -> None:
 
 
 def reference(info: ErrorInfo) -> str:
-    """``(no_runner, id 0a1b2c)``: what to ask for and to look up."""
-    return f"({info.code}, id {info.error_id})" if info.error_id else f"({info.code})"
+    """``(no_runner, id 0a1b2c)``: what to ask for and to look up. What only this command knows stands in no log."""
+    looked_up = info.error_id and info.origin != ORIGIN
+    return f"({info.code}, id {info.error_id})" if looked_up else f"({info.code})"
 
 
 def paint(text: str, colour: str | None = None, *, bold: bool = False, dim: bool = False) -> str:

@@ -37,6 +37,12 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
     warnings: list[str] = []
 
 
+class CheckCommand(SharedCommand):
+    """It needs no connection."""
+
+    shared = ("project", "as_json", "debug")
+
+
 def print_warnings(warnings: Sequence[str]) -> None:
     """To stderr, folded."""
     for line in folded(warnings):
@@ -60,7 +66,7 @@ def _one_line(field: str, text: str, places: list[str]) -> str:
     return ": ".join(part for part in (where + more, field, text) if part)
 
 
-@click.command(cls=SharedCommand)
+@click.command(cls=CheckCommand)
 @job_files
 @click.pass_obj
 def check(options: Options, files: tuple[str, ...]) -> None:

@@ -50,7 +50,7 @@ class PingResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 @click.option("--project", "in_project", metavar="P", help="Those of this project.")
 @click.option("--tags", default="", metavar="A+B", help="Those that bear all these tags.")
 @click.option("--status", type=click.Choice([str(each) for each in RunnerStatus], case_sensitive=False),
-              help="Those of this status.")  # fmt: skip
+              metavar="STATUS", help=f"Those of this status: {', '.join(RunnerStatus)}.")  # fmt: skip
 @click.pass_obj
 def list_(options: Options, in_project: str | None, tags: str, status: str | None) -> None:
     """List runners, of all projects unless one is named."""
@@ -195,6 +195,8 @@ def tags(options: Options, name: str, *, new: str | None, add: tuple[str, ...], 
         click.echo("\n".join(reply.runner.tags) or "no tags", err=not reply.runner.tags)
     else:
         when = "it takes their work already" if reply.rebound else f"it is {reply.runner.status}: once it connects"
+        if not reply.runner.tags and not reply.runner.local:
+            when = "no run can select it"
         click.echo(f"{name}: {', '.join(reply.runner.tags) or 'no tags'} ({when})")
 
 

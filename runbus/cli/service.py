@@ -21,16 +21,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 def _options_of_services(command: F) -> F:
     options = (
         click.option("--connect-wait", "connect_wait_s", type=DURATION, help="Wait so long for NATS.  [30s]"),
-        click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="[info]"),
-        click.option("--log-format", type=click.Choice(["auto", "console", "json"]),
-                     help="auto: console on a terminal, else JSON lines.  [auto]"),
+        click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), metavar="LEVEL",
+                     help="debug, info, warning or error.  [info]"),
+        click.option("--log-format", type=click.Choice(["auto", "console", "json"]), metavar="FORM",
+                     help="console, json or auto: console on a terminal, else JSON lines.  [auto]"),
     )  # fmt: skip
     for option in reversed(options):
         command = option(command)
     return command
 
 
-_REPLICAS = click.option("--replicas", type=click.IntRange(1, 5), help="Copies of streams and buckets.  [1]")
+_REPLICAS = click.option(
+    "--replicas", type=click.IntRange(1, 5), metavar="N", help="Copies of streams and buckets, 1 to 5.  [1]"
+)
 _ACK_WAIT = click.option("--ack-wait", "ack_wait_s", type=DURATION, help="Lease of an assignment.  [30s]")
 
 
@@ -69,7 +72,7 @@ def dispatcher(ctx: click.Context, /, **given: Any) -> None:
 @click.option("--project", "projects", multiple=True, metavar="P",
               help="Projects it works for; may be repeated, or several with commas.  [default]")  # fmt: skip
 @click.option("--local", "runner_local", is_flag=True, default=None, help="Be the Local Runner.")
-@click.option("--max-running", type=click.IntRange(1), help="Carry out so many at a time.  [50]")
+@click.option("--max-running", type=click.IntRange(1), metavar="N", help="Carry out so many at a time.  [50]")
 @click.option("--work-dir", type=click.Path(file_okay=False), help="Where executions get their directories.")
 @click.option("--grace", "grace_s", type=DURATION, help="Between SIGTERM and SIGKILL.  [5s]")
 @click.option("--drain", "drain_s", type=DURATION, help="A stop waits so long for what runs.  [10m]")

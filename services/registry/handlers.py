@@ -37,7 +37,7 @@ from schemas.runners import FleetChanged, RunnerRecord, RunnerView
 from schemas.states import RunnerStatus
 from schemas.subjects import Subjects
 from schemas.tokens import TagSet, identifier, project_name, tag
-from services.registry.roster import Roster, unknown_runner
+from services.registry.roster import Roster
 
 _ANSWER_WITHIN_S: Final = 2.0
 
@@ -127,7 +127,7 @@ class Handlers:
 
         def change(before: RunnerRecord | None) -> RunnerRecord:
             if before is None:
-                raise unknown_runner(request.runner, {})
+                raise self._roster.unknown(request.runner)
             current = set(before.tags) if request.set is None else {tag(each) for each in request.set}
             current |= {tag(each) for each in request.add}
             current -= {tag(each) for each in request.remove}
@@ -170,7 +170,10 @@ class Handlers:
         view = self._roster.view(request.runner)
         if view.status in TAKES_WORK:
             raise RunbusError(
-                ErrorCode.RUNNER_ID_TAKEN, f"runner {view.id} is connected: stop it first, then remove it."
+                ErrorCode.RUNNER_CONNECTED,
+                f"runner {view.id} is connected ({view.status}). 'runbus runner drain {view.id}' lets it finish and "
+                "leave; then remove it.",
+                details={"runner": view.id, "status": view.status},
             )
         await self._roster.remove(view.id)
         await self.announce(msgspec.structs.replace(view, status=RunnerStatus.DOWN))

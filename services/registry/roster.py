@@ -55,8 +55,22 @@ class Roster:
         """One runner. Raises ``unknown_runner``."""
         record = self._records.get(runner)
         if record is None:
-            raise unknown_runner(runner, self._records)
+            raise self.unknown(runner)
         return self._view(record)
+
+    def unknown(self, runner: str) -> RunbusError:
+        """The error for an id that nobody has."""
+        count = len(self._records)
+        hint = (
+            f"'runbus runner list' shows the {count} that {'is' if count == 1 else 'are'} known."
+            if count
+            else "No runner is known yet: 'runbus runner start --id ID' starts one."
+        )
+        return RunbusError(
+            ErrorCode.UNKNOWN_RUNNER,
+            f"no runner has the id {runner[:80]!r}. {hint}",
+            details={"runner": runner[:80], "known": count},
+        )
 
     def views(self) -> list[RunnerView]:
         """All runners, by id."""
@@ -99,12 +113,3 @@ class Roster:
             presence = None
         status = status_of(record, presence, datetime.now(UTC), self._clocks, watching_since=self._watching_since)
         return view_of(record, presence, status)
-
-
-def unknown_runner(runner: str, known: dict[str, RunnerRecord]) -> RunbusError:
-    """The error for an id that nobody has."""
-    return RunbusError(
-        ErrorCode.UNKNOWN_RUNNER,
-        f"no runner has the id {runner[:80]!r}. 'runbus runner list' shows the {len(known)} that are known.",
-        details={"runner": runner[:80]},
-    )

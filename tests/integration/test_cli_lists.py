@@ -237,3 +237,16 @@ async def test_the_contract_is_printed_as_it_is(system: System) -> None:
     cli = Cli.of(system)
     done = await asyncio.gather(*(cli("contract", name) for name in DOCUMENTS))
     assert [each.text for each in done] == [make() for make in DOCUMENTS.values()]
+
+
+async def test_what_never_ran_took_no_time(system: System) -> None:
+    cli = Cli.of(await system.up())
+    assert (await cli("run", "--wait-for-runner", "--deadline", "100ms", "--tags", "never", "--", "true")).code == 124
+    title, row = (await cli("execution", "list")).text.splitlines()
+    took = slice(title.index("TOOK"), title.index("RUNNER"))
+    assert row[took].strip() == ""
+
+
+async def test_a_runner_without_tags_is_said_to_be_out_of_reach(system: System) -> None:
+    cli = Cli.of(await system.up("web-1:LINUX"))
+    assert (await cli("runner", "tags", "web-1", "--set", "")).text == "web-1: no tags (no run can select it)\n"

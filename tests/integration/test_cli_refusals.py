@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from pathlib import Path
 
@@ -11,17 +12,20 @@ import pytest
 from schemas.errors import ErrorCode
 from schemas.states import RunnerStatus
 from tests.integration.cli_system import Cli, Done
+from tests.support.parts import ProgramPart
 from tests.support.system import System
 
 _BAD = "- name: a\n  sequence: {commands: []}\n- name: b\n  timeout: soon\n  sequence: {commands: [{exec: date}]}\n"
 _PLUGIN = "- name: lookup\n  sequence: {commands: [{type: datadog, configuration: {}}]}\n"
 
 
-def refused(done: Done, code: str, *parts: str) -> None:
+def refused(done: Done, code: str, *parts: str, by_the_command: bool = False) -> None:
+    """An id stands there exactly where a service refused: it is in the log of that one."""
     assert done.code == 125, done.err
     assert done.out == b""
     assert done.err.startswith("Error"), done.err
-    assert re.search(rf"\({code}, id [0-9a-f]{{12}}\)", done.err), done.err
+    reference = rf"\({code}\)" if by_the_command else rf"\({code}, id [0-9a-f]{{12}}\)"
+    assert re.search(reference, done.err), done.err
     for part in parts:
         assert part in done.err
 
@@ -39,7 +43,7 @@ async def test_runs_that_are_refused(system: System) -> None:
     )
     refused(nobody, "no_runner", "No connected runner of project default bears prod", "--wait-for-runner")
     refused(tag, "invalid_tag", "'' is not a valid tag: a tag cannot be empty")
-    refused(big, "too_large", "the bus takes 1048576 at most")
+    refused(big, "too_large", "the bus takes 1048576 at most", by_the_command=True)
     refused(job, "unknown_job", "project default has no job 'nix'")
     refused(project, "unknown_project", "project 'nix' is not known; there are: default.")
     refused(name, "invalid_name", "execution id 'a b' is not a valid name")
@@ -70,11 +74,16 @@ async def test_runners_and_executions_that_are_not_there(system: System) -> None
         cli("execution", "log", "*"),
     )
     refused(ping, "unknown_runner", "no runner has the id 'nix'")
-    refused(silent, "runner_not_connected", "runner new-1 is not connected: it is New, it has never checked in.")
-    refused(star, "invalid_name", "runner id '*' is not a valid name")
+    refused(
+        silent,
+        "runner_not_connected",
+        "runner new-1 is not connected: it is New, it has never checked in.",
+        by_the_command=True,
+    )
+    refused(star, "invalid_name", "runner id '*' is not a valid name", by_the_command=True)
     for each in (show, abort, log):
         refused(each, "unknown_execution", "project default has no execution 'nix'.")
-    refused(wild, "invalid_name", "execution id '*' is not a valid name")
+    refused(wild, "invalid_name", "execution id '*' is not a valid name", by_the_command=True)
 
 
 async def test_a_runner_that_is_gone_is_told_with_when_it_was_seen(system: System) -> None:
@@ -86,7 +95,7 @@ async def test_a_runner_that_is_gone_is_told_with_when_it_was_seen(system: Syste
     assert drained.text == "web-1 takes no new work and leaves.\n"
     await system.runner_is("web-1", RunnerStatus.DOWN)
     done = await cli("runner", "ping", "web-1")
-    refused(done, "runner_not_connected")
+    refused(done, "runner_not_connected", by_the_command=True)
     assert re.search(
         r"runner web-1 is not connected: it is Down, last seen (now|\S+ ago) \(\d{4}-.{14}\)\.", done.err
     )
@@ -97,7 +106,20 @@ async def test_a_runner_id_that_is_taken(system: System) -> None:
     done = await cli("runner", "start", "--id", "web-1", "--tags", "DEV")
     assert done.code == 1
     assert "the runner id 'web-1' is taken: another runner is connected under it" in done.err
-    assert '"code": "runner_id_taken"' in done.err
+    line = json.loads(done.err.splitlines()[-1])
+    assert line["code"] == "runner_id_taken"
+    assert re.fullmatch("[0-9a-f]{12}", line["error_id"])
+
+
+async def test_the_id_of_a_failure_stands_in_the_log_of_the_runner(system: System) -> None:
+    await system.up()
+    part = system.start_runner("local", local=True, program=True)
+    assert isinstance(part, ProgramPart)
+    await system.runners_ready("local")
+    done = await Cli.of(system)("run", "--timeout", "100ms", "--", "sleep 60")
+    found = re.search(r"\(timeout, id ([0-9a-f]{12})\)", done.err)
+    assert found, done.err
+    assert found[1] in part.program.log
 
 
 async def test_job_files_with_problems(system: System) -> None:
@@ -134,18 +156,29 @@ async def test_with_json_an_error_is_json_on_stdout(system: System) -> None:
 async def test_without_nats_it_says_so_at_once(tmp_path: Path) -> None:
     cli = Cli("nats://127.0.0.1:1", tmp_path)
     done = await cli("run", "--", "true")
-    refused(done, "unavailable", "no NATS server answers at nats://127.0.0.1:1", "Start one with 'runbus up'")
+    refused(
+        done,
+        "unavailable",
+        "no NATS server answers at nats://127.0.0.1:1",
+        "Start one with 'runbus up'",
+        by_the_command=True,
+    )
 
 
 async def test_without_services_it_says_so_at_once(nats_url: str, tmp_path: Path) -> None:
     cli = Cli(nats_url, tmp_path, prefix="nobody-here")
-    refused(await cli("run", "--", "true"), "unavailable", "nobody-here.api.dispatcher.run: nobody listens.")
+    refused(
+        await cli("run", "--", "true"),
+        "unavailable",
+        "nobody-here.api.dispatcher.run: nobody listens.",
+        by_the_command=True,
+    )
 
 
 async def test_a_misspelt_variable_is_refused(tmp_path: Path) -> None:
     cli = Cli("nats://127.0.0.1:1", tmp_path)
     done = await cli("runner", "list", env={"RUNBUS_NATS_ULR": "x"})
-    refused(done, "invalid_message", "RUNBUS_NATS_ULR", "did you mean RUNBUS_NATS_URL?")
+    refused(done, "invalid_message", "RUNBUS_NATS_ULR", "did you mean RUNBUS_NATS_URL?", by_the_command=True)
 
 
 @pytest.mark.parametrize(
@@ -166,6 +199,8 @@ async def test_a_misspelt_variable_is_refused(tmp_path: Path) -> None:
         (("job", "put", "nix.yaml"), "File 'nix.yaml' does not exist."),
         (("contract", "nix"), "'nix' is not one of 'asyncapi', 'schema', 'subjects'."),
         (("nix",), "No such command 'nix'."),
+        (("exection", "list"), "No such command 'exection'. Did you mean 'execution'?"),
+        (("runner", "strat"), "No such command 'strat'. Did you mean 'start'?"),
     ],
 )  # fmt: skip
 async def test_a_wrong_command_line_ends_with_2(words: tuple[str, ...], text: str, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ async def test_services_and_runners_are_started_by_the_command(nats_url: str, tm
     cli = Cli(nats_url, tmp_path, prefix=f"c{secrets.token_hex(4)}")
     registry = await cli.start("service", "registry", "--log-format", "json")
     dispatcher = await cli.start("service", "dispatcher", "--data-dir", "data", "--connect-wait", "5s")
-    await asyncio.gather(registry.says('"event": "ready"'), dispatcher.says('"event": "ready"'))
+    await asyncio.gather(registry.says('"ready"'), dispatcher.says('"ready"'))
     assert (tmp_path / "data" / "ledger.sqlite").exists()
     for project in ("shop", "web", "blog"):
         assert (await cli("project", "create", project)).code == 0
@@ -27,7 +27,7 @@ async def test_services_and_runners_are_started_by_the_command(nats_url: str, tm
         "runner", "start", "--id", "web-1", "--tags", "LINUX+DEV", "--tags", "EU", "--project", "shop,web",
         "--project", "blog", "--local", "--max-running", "2", "--grace", "1s",
     )  # fmt: skip
-    await runner.says('"event": "ready"')
+    await runner.says('"ready"')
 
     async def healthy() -> bool:
         return " Healthy " in (await cli("runner", "list")).text
@@ -50,7 +50,7 @@ async def test_services_and_runners_are_started_by_the_command(nats_url: str, tm
 async def test_a_runner_of_an_unknown_project_says_so(nats_url: str, tmp_path: Path) -> None:
     cli = Cli(nats_url, tmp_path, prefix=f"c{secrets.token_hex(4)}")
     registry = await cli.start("service", "registry")
-    await registry.says('"event": "ready"')
+    await registry.says('"ready"')
     done = await cli("--project", "nix", "runner", "start", "--id", "web-1")
     assert done.code == 1
     assert re.search(r"project 'nix' is not known; there are: default", done.err)

@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 from schemas import catalog
-from schemas.api import DrainRequest, RunnerCreateRequest, RunnerRemoveRequest, RunnerShowRequest
+from schemas.api import (
+    DrainRequest,
+    RunnerCreateRequest,
+    RunnerRemoveRequest,
+    RunnerShowRequest,
+    RunnerTagsRequest,
+)
 from schemas.errors import ErrorCode, RunbusError
 from schemas.states import ExecutionState, RunnerStatus
 from tests.support.gate import Gate
@@ -171,7 +177,8 @@ async def test_a_connected_runner_is_not_removed_and_a_stopped_one_is(system: Sy
     part = system.start_runner("a1", "linux")
     await system.runners_ready("a1")
     remove = RunnerRemoveRequest(runner="a1")
-    await refused(ErrorCode.RUNNER_ID_TAKEN, lambda: system.client.call(catalog.RUNNER_REMOVE, remove))
+    error = await refused(ErrorCode.RUNNER_CONNECTED, lambda: system.client.call(catalog.RUNNER_REMOVE, remove))
+    assert "'runbus runner drain a1'" in error.message
     await system.stop(part)
     await system.runner_is("a1", RunnerStatus.DOWN)
     await system.client.call(catalog.RUNNER_REMOVE, remove)
@@ -179,6 +186,17 @@ async def test_a_connected_runner_is_not_removed_and_a_stopped_one_is(system: Sy
         ErrorCode.UNKNOWN_RUNNER, lambda: system.client.call(catalog.RUNNER_SHOW, RunnerShowRequest(runner="a1"))
     )
     await refused(ErrorCode.UNKNOWN_RUNNER, lambda: system.client.call(catalog.RUNNER_REMOVE, remove))
+
+
+async def test_tags_of_an_unknown_runner_are_refused_with_the_number_of_those_known(system: System) -> None:
+    await system.up()
+    tags = RunnerTagsRequest(runner="nix", add=["x"])
+    none = await refused(ErrorCode.UNKNOWN_RUNNER, lambda: system.client.call(catalog.RUNNER_TAGS, tags))
+    assert "No runner is known yet: 'runbus runner start --id ID' starts one." in none.message
+    for count in (1, 2):
+        await system.client.call(catalog.RUNNER_CREATE, RunnerCreateRequest(runner=f"a{count}", tags=[]))
+        some = await refused(ErrorCode.UNKNOWN_RUNNER, lambda: system.client.call(catalog.RUNNER_TAGS, tags))
+        assert f"'runbus runner list' shows the {count} that {'is' if count == 1 else 'are'} known." in some.message
 
 
 async def test_a_runner_is_created_once(system: System) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -92,3 +93,15 @@ def imported(*words: str) -> set[str]:
 )
 def test_a_command_imports_no_more_than_it_needs(words: tuple[str, ...], absent: set[str]) -> None:
     assert not imported(*words) & absent
+
+
+@pytest.mark.parametrize("service", ["runner", "dispatcher", "registry"])
+def test_a_service_runs_without_rich(service: str) -> None:
+    """It ends at its settings: all that it needs has been imported by then."""
+    env = {"PATH": os.environ["PATH"], "RUNBUS_NIX": ""}
+    command = [sys.executable, "-X", "importtime", "-m", f"services.{service}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, timeout=30)
+    assert done.returncode == 1
+    modules = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
+    assert {"structlog.dev", f"services.{service}.app"} <= modules
+    assert not {module for module in modules if module.startswith("rich.")}
