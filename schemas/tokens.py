@@ -148,6 +148,7 @@ class TagSet:
         return cls(_SEPARATORS.split(text))
 
     @classmethod
+    @lru_cache(maxsize=1024)
     def from_token(cls, token: str) -> TagSet:
         """Read the set back from a subject token; raise ``invalid_tag`` if it cannot be one."""
         if token == LOCAL_SET:
