@@ -63,9 +63,9 @@ docs: $(VENV)/dev.stamp ## make the generated pages anew
 
 lock: $(VENV)/dev.stamp ## resolve the dependencies anew
 	$(PIP) uv
-	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --custom-compile-command "make lock" --quiet --upgrade -o requirements/runtime.lock
-	$(BIN)/uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --upgrade \
 	  -o requirements/dev.lock
 	$(BIN)/python -c '$(BUILD_REQUIRES)' | $(BIN)/uv pip compile - -c requirements/dev.lock --universal \

@@ -1,7 +1,8 @@
 """What a plugin author imports. Nothing else of Runbus is promised to stay.
 
-A plugin is a class found through the entry-point group ``runbus.plugins``; the entry's name is the plugin's name in
-jobs (``type: NAME``). See ``docs/plugins.md`` and ``examples/plugin-wait-for-port``.
+A plugin is a class found through the entry-point group ``runbus.plugins``. The entry's name is the plugin's name: of a
+step ``NAME``, as jobs say it (``type: NAME``), of any other kind ``KIND/NAME`` (``node-executor/ssh``). See
+``docs/plugins.md`` and ``examples/plugin-wait-for-port``.
 """
 
 from __future__ import annotations
@@ -13,9 +14,55 @@ from typing import Any, ClassVar, Final, Protocol
 
 import msgspec
 
-__all__ = ["ENTRY_POINT_GROUP", "ProcessExit", "StepContext", "StepError", "StepPlugin", "StepResult", "Stream"]
+from schemas.nodes import Node
+
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "FailureReason",
+    "FileCopier",
+    "Node",
+    "NodeContext",
+    "NodeExecutor",
+    "PluginKind",
+    "ProcessExit",
+    "StepContext",
+    "StepError",
+    "StepPlugin",
+    "StepResult",
+    "Stream",
+]
 
 ENTRY_POINT_GROUP: Final = "runbus.plugins"
+
+
+class PluginKind(StrEnum):
+    """What a plugin does; in entry points the part before ``/``, which steps do without."""
+
+    STEP = "step"
+    NODE_EXECUTOR = "node-executor"
+    FILE_COPIER = "file-copier"
+
+
+class FailureReason(StrEnum):
+    """Why a step failed, in the original's words; error handlers see it as ``result.reason``."""
+
+    NON_ZERO = "NonZeroResultCode"
+    HOST_NOT_FOUND = "HostNotFound"
+    CONNECTION_TIMEOUT = "ConnectionTimeout"
+    CONNECTION_FAILURE = "ConnectionFailure"
+    IO_FAILURE = "IOFailure"
+    AUTHENTICATION = "AuthenticationFailure"
+    SSH_PROTOCOL = "SSHProtocolFailure"
+    NODE_DISPATCH = "NodeDispatchFailure"
+    JOB_FAILED = "JobFailed"
+    NOT_FOUND = "NotFound"
+    UNAUTHORIZED = "Unauthorized"
+    INVALID_OPTIONS = "InvalidOptions"
+    NO_MATCHED_NODES = "NoMatchedNodes"
+    CONFIGURATION = "ConfigurationFailure"
+    INTERRUPTED = "Interrupted"
+    PLUGIN_FAILED = "PluginFailed"
+    UNKNOWN = "Unknown"
 
 
 class Stream(StrEnum):
@@ -49,10 +96,13 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
 class StepError(Exception):
     """Raise it from a plugin when the step cannot be done; the text says what happened, where, and what to do."""
 
-    def __init__(self, message: str, *, exit_code: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, exit_code: int | None = None, reason: FailureReason = FailureReason.PLUGIN_FAILED
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.exit_code = exit_code
+        self.reason = reason
 
 
 class StepContext(Protocol):
@@ -82,6 +132,10 @@ class StepContext(Protocol):
     def env(self) -> Mapping[str, str]:
         """The environment that processes of this step are given."""
 
+    @property
+    def node(self) -> Node:
+        """The node the step is for; of a step that is for none, the runner itself."""
+
     async def write(self, data: str | bytes, stream: Stream = Stream.STDOUT) -> None:
         """Write to the execution's log. Waits while the bus takes no more."""
 
@@ -107,3 +161,73 @@ class StepPlugin(Protocol):
 
         It is cancelled at the timeout and on abort while no process of ``run_process`` runs.
         """
+
+
+class NodeContext(Protocol):
+    """What a node executor or a file copier has of its runner while it works for one step on one node."""
+
+    @property
+    def runner(self) -> str:
+        """The runner's id."""
+
+    @property
+    def project(self) -> str:
+        """The project of the execution."""
+
+    @property
+    def execution(self) -> str:
+        """The execution's id."""
+
+    @property
+    def work_dir(self) -> Path:
+        """A private directory of this execution on the runner; removed afterwards."""
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The ``RD_…`` variables of the step on this node, without the runner's own environment."""
+
+    def setting(self, name: str) -> str | None:
+        """A setting by its name (``ssh-keypath``): of the node, else of the project, else of the runner."""
+
+    async def secret(self, path: str) -> str:
+        """The value of a key of the runner's key storage, to be held in memory only.
+
+        Raises :class:`StepError` where there is none.
+        """
+
+    async def write(self, data: str | bytes, stream: Stream = Stream.STDOUT) -> None:
+        """Write to the log, tagged with the node. Waits while the bus takes no more."""
+
+    async def run_process(
+        self, argv: Sequence[str], *, stdin: bytes | None = None, env: Mapping[str, str] | None = None
+    ) -> ProcessExit:
+        """Run a process on the runner, as :meth:`StepContext.run_process` does."""
+
+
+class NodeExecutor(Protocol):
+    """Runs commands on nodes. One instance serves a runner for as long as it runs, any number of calls at a time."""
+
+    version: ClassVar[str]
+
+    async def execute(self, node: Node, words: Sequence[str], context: NodeContext) -> ProcessExit:
+        """Run a command on the node, its output going to the log; return how it ended.
+
+        ``words`` are quoted already where they have to be: joined by spaces they are a line for the node's shell.
+        Raises :class:`StepError` with the reason where it could not be run. Cancelled at a timeout and on abort: it
+        then ends what runs on the node, as far as it can, and lets the cancellation pass.
+        """
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+
+
+class FileCopier(Protocol):
+    """Puts files on nodes. One instance serves a runner for as long as it runs, any number of calls at a time."""
+
+    version: ClassVar[str]
+
+    async def copy(self, node: Node, content: bytes, destination: str, context: NodeContext) -> None:
+        """Write a file on the node. Raises :class:`StepError` with the reason; then nothing is left there."""
+
+    async def close(self) -> None:
+        """Let go of every connection."""

@@ -11,21 +11,46 @@ from typing import TypeAlias
 import msgspec
 
 from schemas.errors import ErrorInfo
-from schemas.jobs import JobRef, Step
+from schemas.jobs import Flow, JobRef, LogLimit, Notification, Step
+from schemas.nodes import Node
+from schemas.options import Option
 from schemas.states import ExecutionState, Instant
 
 
 class StepOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How one step ended. ``exit_code`` is None where a signal ended the process or none was started."""
+    """How one step ended, on one node where it is for nodes.
+
+    ``exit_code`` is None where a signal ended the process or none was started.
+    """
 
     step: int
-    """Counted from 1."""
+    """Counted from 1, in the workflow of the job itself."""
     plugin: str
     state: ExecutionState
     exit_code: int | None = None
     signal: str | None = None
     duration_s: float = 0.0
     error: ErrorInfo | None = None
+    node: str = ""
+    context: str = ""
+    """Where it stands in called jobs (``2/1`` is step 1 of the job that step 2 calls); empty: ``step`` says it."""
+    reason: str = ""
+    """Why it failed, in the original's words (``NonZeroResultCode``)."""
+    handler: bool = False
+    """It is the outcome of the step's error handler."""
+
+
+class RetryOf(msgspec.Struct, frozen=True, kw_only=True):
+    """What an execution knows of those before it, where it is a retry, and of those that may follow."""
+
+    attempt: int = 0
+    """0 for the first, 1 for its first retry."""
+    most: int = 0
+    """How many retries there may be."""
+    delay_s: float = 0.0
+    initial: str = ""
+    """The execution that was asked for."""
+    previous: str = ""
 
 
 class ExecutionQueued(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.execution_queued.v1"):
@@ -44,6 +69,19 @@ class ExecutionQueued(msgspec.Struct, frozen=True, kw_only=True, tag_field="type
     timeout_s: float | None = None
     deadline_at: Instant | None = None
     assignments: list[str] = msgspec.field(default_factory=lambda: ["1"])
+    flow: Flow = Flow()
+    options: dict[str, str] = {}
+    """The values that may be shown: nothing of a secure option."""
+    node_filter: str = ""
+    node_count: int | None = None
+    """How many nodes it is dispatched to; None: it runs on its runner."""
+    orchestrated: bool = False
+    """Several assignments make it up, and ``ExecutionFinished`` is its end, not the end of one of them."""
+    retry: RetryOf | None = None
+    notifications: list[Notification] = []
+    log_limit: LogLimit | None = None
+    warnings: list[str] = []
+    """What its job asks for and does not get."""
 
 
 class AssignmentStarted(
@@ -80,6 +118,12 @@ class AssignmentFinished(
     error: ErrorInfo | None = None
     last_log_seq: int = 0
     """Sequence in the LOGS stream of the last log chunk; 0 where there is no output."""
+    nodes: dict[str, list[str]] = {}
+    """Names of nodes by how they ended: ``succeeded``, ``failed``, ``not_run``. Empty where it ran on the runner."""
+    status: str = ""
+    """A status of the job's own (the original's custom statuses), where the state alone does not say it."""
+    data: dict[str, dict[str, dict[str, str]]] = {}
+    """Values that later assignments need: by view (``STEP@NODE``, either may be empty), group and key; no secrets."""
 
 
 class AbortRequested(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.abort_requested.v1"):
@@ -92,10 +136,61 @@ class AbortRequested(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"
     reason: str = ""
 
 
-Event: TypeAlias = ExecutionQueued | AssignmentStarted | AssignmentFinished | AbortRequested
+class ExecutionFinished(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.execution_finished.v1"
+):
+    """An execution of several assignments ended. Assignment 0, author: a dispatcher."""
+
+    execution: str
+    project: str
+    at: Instant
+    state: ExecutionState
+    duration_s: float = 0.0
+    status: str = ""
+    nodes: dict[str, list[str]] = {}
+    error: ErrorInfo | None = None
+    last_log_seq: int = 0
 
 
-class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.assignment.v1"):
+Event: TypeAlias = ExecutionQueued | AssignmentStarted | AssignmentFinished | AbortRequested | ExecutionFinished
+
+
+class StoredKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A secure option whose value is a key of a key storage."""
+
+    path: str
+    """``${node.…}`` in it is not filled in yet."""
+    exposed: bool = False
+    required: bool = False
+
+
+class Dispatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The nodes of a workflow, in the order in which they are to be taken."""
+
+    nodes: list[Node] = []
+    threads: int = 1
+    keepgoing: bool = False
+    filter: str = ""
+    """As it was given, for the context and for texts."""
+    success_on_empty: bool = False
+
+
+class CalledJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A job that a ``jobref`` step calls, as it was when the execution was accepted."""
+
+    ref: JobRef
+    steps: list[Step]
+    flow: Flow = Flow()
+    options: list[Option] = []
+    dispatch: Dispatch | None = None
+    """Its nodes; None: those of its caller."""
+    enabled: bool = True
+    timeout: str = ""
+
+
+class Assignment(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="runbus.assignment.v1"
+):
     """What one runner carries out, on ``rb.<project>.tag.<set>.job.<execution>.<assignment>``."""
 
     execution: str
@@ -109,6 +204,27 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     job: JobRef | None = None
     user: str = ""
     timeout_s: float | None = None
+    flow: Flow = Flow()
+    dispatch: Dispatch | None = None
+    """None: it runs on the runner, whose own node is the only one."""
+    context: dict[str, dict[str, str]] = {}
+    """The groups of the data context that every step sees: ``option``, ``job``, ``globals``. Nothing secure."""
+    data: dict[str, dict[str, dict[str, str]]] = {}
+    """What earlier assignments of the execution have found: by view (``STEP@NODE``, either may be empty), group, key."""
+    stored: dict[str, StoredKey] = {}
+    """Secure options whose values are keys, by the option's name: read by the runner that claimed it."""
+    secrets_at: str = ""
+    """The dispatcher that has the secure values typed for this run, and hands them to the runner that claimed it."""
+    calls: dict[str, CalledJob] = {}
+    """The jobs that ``jobref`` steps call, by the steps' place (``2``, ``2/1``; a handler's ends with ``e``)."""
+    first_step: int = 1
+    """The number of the first of ``steps`` in the job's own workflow."""
+    log_level: str = "INFO"
+    log_limit: LogLimit | None = None
+    settings: dict[str, str] = {}
+    """Settings of the project for executors and copiers (``ssh-keypath``)."""
+    parcel: str = ""
+    """Too large for a message: the whole assignment is an object of this name in the bucket of parcels."""
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -124,6 +240,14 @@ class LogEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     step: int
     text: str = ""
     base64: str = ""
+    node: str = ""
+    """The node it is of; empty where the step runs on the runner itself."""
+    context: str = ""
+    """The step's place where it is in a called job (``2/1``), or a handler (``3e``); empty: ``step`` says it."""
+    level: str = ""
+    """``ERROR``, ``WARN``, ``NORMAL``, ``VERBOSE``, ``DEBUG`` where it is not what ``stream`` says."""
+    meta: dict[str, str] = {}
+    """What log filters add (``content-type`` and the like)."""
 
 
 class LogChunk(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.log_chunk.v1"):

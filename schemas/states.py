@@ -29,6 +29,12 @@ class ExecutionState(StrEnum):
     """It exceeded the job's limit, or its deadline, queued or running."""
     LOST = "lost"
     """Its runner went away and did not report an end."""
+    FAILED_WITH_RETRY = "failed-with-retry"
+    """It failed or timed out, and is run again as another execution."""
+    MISSED = "missed"
+    """A schedule should have started it and did not; it never ran."""
+    OTHER = "other"
+    """It ended with a status of its job's own, which stands beside."""
 
 
 FINAL: Final = frozenset(
@@ -38,6 +44,9 @@ FINAL: Final = frozenset(
         ExecutionState.ABORTED,
         ExecutionState.TIMEDOUT,
         ExecutionState.LOST,
+        ExecutionState.FAILED_WITH_RETRY,
+        ExecutionState.MISSED,
+        ExecutionState.OTHER,
     }
 )
 

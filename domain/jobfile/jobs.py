@@ -206,7 +206,7 @@ def _definition(fields: Fields, project: str) -> JobDefinition:
         group=group,
         description=values.get("description", ""),
         steps=values.get("sequence", []),
-        timeout_s=values.get("timeout"),
+        timeout=values.get("timeout", ""),
         runner=values.get("runnerSelector"),
         runner_editable=values.get("runnerSelectorEditable", False),
     )

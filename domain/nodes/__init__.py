@@ -1,0 +1,1 @@
+"""Nodes: filters, order and file formats, by the rules of the original."""

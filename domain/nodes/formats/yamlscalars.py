@@ -1,0 +1,125 @@
+"""What plain scalars mean to the original's YAML parser (SnakeYAML, YAML 1.1): ``010`` is 8, ``yes`` is true."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+PREFIX: Final = "tag:yaml.org,2002:"
+MAX_NUMBER_CHARS: Final = 400
+
+_BOOL: Final = re.compile(r"(?:yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)\Z")
+_TRUE: Final = frozenset({"yes", "true", "on"})
+_FALSE: Final = frozenset({"no", "false", "off"})
+_NULL: Final = re.compile(r"(?:~|null|Null|NULL| |)\Z")
+_INT: Final = re.compile(
+    r"""(?:[-+]?0b_*[01][01_]*|[-+]?0_*[0-7][0-7_]*|[-+]?(?:0|[1-9][0-9_]*)
+    |[-+]?0x_*[0-9a-fA-F][0-9a-fA-F_]*|[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+)\Z""",
+    re.VERBOSE,
+)
+_FLOAT: Final = re.compile(
+    r"""(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+
+    |\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*
+    |[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z""",
+    re.VERBOSE,
+)
+_TIMESTAMP: Final = re.compile(
+    r"""(?:[0-9]{4}-[0-9]{2}-[0-9]{2}
+    |[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?
+    (?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::?[0-9]{2})?))?)\Z""",
+    re.VERBOSE,
+)
+
+
+class Moment(str):
+    """A date, as it is written: the original prints it in its server's language and time zone, which nobody wants."""
+
+    __slots__ = ()
+
+
+class Merge:
+    """The key ``<<``."""
+
+
+def resolved(value: str, tag: str | None, *, plain: bool) -> Any:
+    """A scalar's value. Raises ``ValueError``, with the reason, for a tag or a number that cannot be read."""
+    if tag is None or tag == "!":
+        tag = _implied(value) if plain and tag is None else "str"
+    elif tag.startswith(PREFIX):
+        tag = tag.removeprefix(PREFIX)
+    reader = _READERS.get(tag)
+    if reader is None:
+        raise ValueError(f"the tag {tag[:60]!r} is not read; take it away")
+    return reader(value)
+
+
+def is_plain(value: str) -> bool:
+    """Whether a text may stand without quotes and still be a text."""
+    return _implied(value) == "str"
+
+
+def _implied(value: str) -> str:
+    if value == "<<":
+        return "merge"
+    for tag, pattern in (
+        ("bool", _BOOL),
+        ("int", _INT),
+        ("float", _FLOAT),
+        ("null", _NULL),
+        ("timestamp", _TIMESTAMP),
+    ):
+        if pattern.match(value):
+            return tag
+    return "str"
+
+
+def _bool(value: str) -> bool:
+    if value.lower() not in _TRUE | _FALSE:
+        raise ValueError(f"{value[:60]!r} is neither true nor false")
+    return value.lower() in _TRUE
+
+
+def _int(value: str) -> int:
+    digits = value.replace("_", "").lstrip("+-")
+    sign = -1 if value.startswith("-") else 1
+    if len(digits) > MAX_NUMBER_CHARS:
+        raise ValueError("a number has too many digits; put it in quotes")
+    if digits.startswith("0b"):
+        return sign * int(digits[2:], 2)
+    if digits.startswith("0x"):
+        return sign * int(digits[2:], 16)
+    if digits.startswith("0") and len(digits) > 1:
+        return sign * int(digits, 8)
+    if ":" in digits:
+        return sign * int(_sixties(digits, int))
+    return sign * int(digits)
+
+
+def _float(value: str) -> float:
+    text = value.replace("_", "").lower()
+    sign = -1.0 if text.startswith("-") else 1.0
+    digits = text.lstrip("+-")
+    if len(digits) > MAX_NUMBER_CHARS:
+        raise ValueError("a number has too many digits; put it in quotes")
+    if digits in (".inf", ".nan"):
+        return sign * float(digits[1:])
+    return sign * (float(_sixties(digits, float)) if ":" in digits else float(digits))
+
+
+def _sixties(digits: str, last: type[int] | type[float]) -> float:
+    total: float = 0
+    *heads, tail = digits.split(":")
+    for head in heads:
+        total = total * 60 + int(head)
+    return total * 60 + last(tail)
+
+
+_READERS: Final[dict[str, Any]] = {
+    "str": str,
+    "bool": _bool,
+    "int": _int,
+    "float": _float,
+    "null": lambda _: None,
+    "timestamp": Moment,
+    "merge": lambda _: Merge,
+}

@@ -1,0 +1,1 @@
+"""Regexes as the original's language (Java) has them, matched within bounds."""
