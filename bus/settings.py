@@ -18,6 +18,8 @@ SHARED: Final = frozenset(
         "NATS_URL", "PREFIX", "DATA_DIR", "LOG_LEVEL", "LOG_FORMAT", "RUNNER_ID", "RUNNER_TAGS", "RUNNER_PROJECTS",
         "RUNNER_LOCAL", "MAX_RUNNING", "WORK_DIR", "BEAT_INTERVAL_S", "UNKNOWN_AFTER_S", "DOWN_AFTER_S",
         "ACK_WAIT_S", "GRACE_S", "DRAIN_S", "REPLICAS", "NATS_SERVER", "PROJECT", "USER", "CONNECT_WAIT_S",
+        "TIME_ZONE", "SCHEDULE_GRACE_S",
+        "NOTIFY_SECRET", "NOTIFY_RETRY_S", "NOTIFY_TIMEOUT_S", "SERVER_URL", "SMTP_URL", "MAIL_FROM",
     }
 )  # fmt: skip
 """Every name any part reads: one environment may serve several parts. Names of tests (``RUNBUS_TEST_…``) are free."""

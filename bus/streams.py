@@ -14,7 +14,15 @@ ACK_WAIT_S = 30.0
 UNLIMITED = -1
 
 
-async def ensure_stream(bus: Bus, name: str, subject: str, *, work_queue: bool = False, replicas: int = 1) -> None:
+async def ensure_stream(
+    bus: Bus,
+    name: str,
+    subject: str,
+    *,
+    work_queue: bool = False,
+    replicas: int = 1,
+    max_age_s: float | None = None,
+) -> None:
     """Make a stream on disk if it is not there. Raises ``unavailable`` where JetStream is off or refuses."""
     config = StreamConfig(
         name=name,
@@ -23,6 +31,7 @@ async def ensure_stream(bus: Bus, name: str, subject: str, *, work_queue: bool =
         duplicate_window=DUPLICATE_WINDOW_S,
         allow_direct=True,
         num_replicas=replicas,
+        max_age=max_age_s,
     )
     try:
         await bus.js.add_stream(config)

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import Final
+
 import msgspec
 
-from schemas.api import ExecutionView
-from schemas.events import AbortRequested, AssignmentFinished, AssignmentStarted, Event, ExecutionQueued
+from schemas.api import ExecutionView, PartView
+from schemas.events import (
+    AbortRequested,
+    AssignmentFinished,
+    AssignmentStarted,
+    Event,
+    ExecutionFinished,
+    ExecutionPhase,
+    ExecutionQueued,
+)
 from schemas.states import FINAL, ExecutionState
+
+_RETRIED: Final = frozenset({ExecutionState.FAILED, ExecutionState.TIMEDOUT})
+"""An abort is not ("Retry"), nor what is lost: what was done by then is not known."""
+MAX_OUTCOMES: Final = 4000
+"""Outcomes of an execution of several assignments are told up to here."""
 
 
 def begin(event: Event) -> ExecutionView:
@@ -20,9 +36,13 @@ def apply(view: ExecutionView, event: Event) -> ExecutionView:
         case ExecutionQueued():
             return _queued(view, event)
         case AssignmentStarted():
-            return _started(view, event)
+            return _started_part(view, event) if view.orchestrated else _started(view, event)
         case AssignmentFinished():
-            return _finished(view, event)
+            return _finished_part(view, event) if view.orchestrated else _finished(view, event)
+        case ExecutionPhase():
+            return _phase(view, event)
+        case ExecutionFinished():
+            return _ended(view, event)
         case AbortRequested():
             return msgspec.structs.replace(view, abort_requested_by=event.user or "")
 
@@ -38,6 +58,13 @@ def _queued(view: ExecutionView, event: ExecutionQueued) -> ExecutionView:
         queued_at=event.at,
         timeout_s=event.timeout_s,
         deadline_at=event.deadline_at,
+        flow=event.flow,
+        options=event.context.get("option", {}),
+        node_filter=event.node_filter,
+        node_count=event.node_count,
+        retry=event.retry,
+        warnings=event.warnings,
+        orchestrated=event.orchestrated,
     )
 
 
@@ -60,7 +87,7 @@ def _finished(view: ExecutionView, event: AssignmentFinished) -> ExecutionView:
         return view
     return msgspec.structs.replace(
         view,
-        state=event.state,
+        state=_with_retry(view, event.state),
         runner=event.runner or view.runner,
         attempt=max(event.attempt, view.attempt),
         finished_at=event.at,
@@ -70,4 +97,98 @@ def _finished(view: ExecutionView, event: AssignmentFinished) -> ExecutionView:
         outcomes=event.steps,
         error=event.error,
         last_log_seq=event.last_log_seq,
+        nodes=event.nodes,
+        status=event.status,
+    )
+
+
+def _with_retry(view: ExecutionView, state: ExecutionState) -> ExecutionState:
+    """A run that failed or timed out, and is run again, says so ("Retry": ``failed-with-retry``)."""
+    retry = view.retry
+    again = retry is not None and retry.attempt < retry.most and state in _RETRIED
+    return ExecutionState.FAILED_WITH_RETRY if again else state
+
+
+def _phase(view: ExecutionView, event: ExecutionPhase) -> ExecutionView:
+    known = {part.assignment for part in view.parts}
+    fresh = [
+        PartView(assignment=part.assignment, set=part.set, section=part.section, steps=part.steps, nodes=part.nodes)
+        for part in event.parts
+        if part.assignment not in known
+    ]
+    return msgspec.structs.replace(view, parts=[*view.parts, *fresh])
+
+
+def _started_part(view: ExecutionView, event: AssignmentStarted) -> ExecutionView:
+    def started(part: PartView) -> PartView:
+        if part.state in FINAL or event.attempt < part.attempt:
+            return part
+        return msgspec.structs.replace(
+            part,
+            state=ExecutionState.RUNNING,
+            runner=event.runner,
+            instance=event.instance,
+            attempt=event.attempt,
+            started_at=event.at,
+        )
+
+    changed = _with_part(view, event.assignment, started)
+    if changed.state in FINAL:
+        return changed
+    return msgspec.structs.replace(
+        changed,
+        state=ExecutionState.RUNNING,
+        started_at=view.started_at or event.at,
+        runner=_runners(changed.parts),
+        attempt=max(view.attempt, event.attempt),
+    )
+
+
+def _finished_part(view: ExecutionView, event: AssignmentFinished) -> ExecutionView:
+    def finished(part: PartView) -> PartView:
+        if part.state in FINAL or event.state not in FINAL:
+            return part
+        return msgspec.structs.replace(
+            part,
+            state=event.state,
+            runner=event.runner or part.runner,
+            finished_at=event.at,
+            ended=event.nodes,
+            error=event.error,
+        )
+
+    changed = _with_part(view, event.assignment, finished)
+    room = max(0, MAX_OUTCOMES - len(view.outcomes))
+    failed = event.exit_code not in (None, 0)
+    return msgspec.structs.replace(
+        changed,
+        outcomes=[*view.outcomes, *event.steps[:room]],
+        runner=_runners(changed.parts),
+        exit_code=event.exit_code if failed or view.exit_code is None else view.exit_code,
+        last_log_seq=max(view.last_log_seq, event.last_log_seq),
+    )
+
+
+def _with_part(view: ExecutionView, assignment: str, change: Callable[[PartView], PartView]) -> ExecutionView:
+    parts = [change(part) if part.assignment == assignment else part for part in view.parts]
+    return msgspec.structs.replace(view, parts=parts)
+
+
+def _runners(parts: Iterable[PartView]) -> str:
+    return ", ".join(dict.fromkeys(part.runner for part in parts if part.runner))
+
+
+def _ended(view: ExecutionView, event: ExecutionFinished) -> ExecutionView:
+    if view.state in FINAL or event.state not in FINAL:
+        return view
+    return msgspec.structs.replace(
+        view,
+        state=_with_retry(view, event.state),
+        finished_at=event.at,
+        duration_s=event.duration_s,
+        exit_code=0 if event.state is ExecutionState.SUCCEEDED else view.exit_code,
+        error=event.error,
+        last_log_seq=max(view.last_log_seq, event.last_log_seq),
+        nodes=event.nodes,
+        status=event.status,
     )

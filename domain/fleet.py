@@ -9,7 +9,7 @@ import msgspec
 
 from schemas.runners import RunnerBeat, RunnerRecord, RunnerView
 from schemas.states import RunnerStatus
-from schemas.tokens import TagSet
+from schemas.tokens import TagSet, own_tag
 
 
 class Clocks(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +91,7 @@ def view_of(record: RunnerRecord, presence: Presence | None, status: RunnerStatu
         uptime_s=presence.uptime_s if presence else None,
         created_at=record.created_at,
         last_seen_at=presence.seen_at if presence else record.registered_at,
+        node_filters=record.node_filters,
     )
 
 
@@ -98,7 +99,7 @@ def serves(runner: RunnerView | RunnerRecord, project: str, tags: TagSet) -> boo
     """Whether a runner belongs to the project and bears all the tags; the Local Runner serves every project."""
     if tags.is_local:
         return runner.local
-    return project in runner.projects and tags.matches(frozenset(runner.tags))
+    return project in runner.projects and tags.matches(frozenset((*runner.tags, own_tag(runner.id))))
 
 
 _PREFERENCE = {
@@ -131,5 +132,5 @@ def borne_by_none(runners: Iterable[RunnerView], project: str, tags: TagSet) -> 
     borne: set[str] = set()
     for runner in runners:
         if project in runner.projects and runner.status in TAKES_WORK:
-            borne.update(runner.tags)
+            borne.update((*runner.tags, own_tag(runner.id)))
     return [tag for tag in tags if tag not in borne]

@@ -1,8 +1,8 @@
 """What a plugin author imports. Nothing else of Runbus is promised to stay.
 
-A plugin is a class found through the entry-point group ``runbus.plugins``. The entry's name is the plugin's name: of a
-step ``NAME``, as jobs say it (``type: NAME``), of any other kind ``KIND/NAME`` (``node-executor/ssh``). See
-``docs/plugins.md`` and ``examples/plugin-wait-for-port``.
+A plugin is a class found through the entry-point group ``runbus.plugins``. The entry's name is the plugin's name: of
+a step ``NAME``, as jobs say it (``type: NAME``), of any other kind ``KIND/NAME`` (``node-executor/ssh``,
+``notification/chat``). See ``docs/plugins.md`` and ``examples/plugin-wait-for-port``.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final, Protocol
 import msgspec
 
 from schemas.nodes import Node
+from schemas.notices import Notice
 
 __all__ = [
     "ENTRY_POINT_GROUP",
@@ -23,6 +24,9 @@ __all__ = [
     "Node",
     "NodeContext",
     "NodeExecutor",
+    "Notice",
+    "NotificationError",
+    "NotificationPlugin",
     "PluginKind",
     "ProcessExit",
     "StepContext",
@@ -41,6 +45,7 @@ class PluginKind(StrEnum):
     STEP = "step"
     NODE_EXECUTOR = "node-executor"
     FILE_COPIER = "file-copier"
+    NOTIFICATION = "notification"
 
 
 class FailureReason(StrEnum):
@@ -231,3 +236,32 @@ class FileCopier(Protocol):
 
     async def close(self) -> None:
         """Let go of every connection."""
+
+
+class NotificationError(Exception):
+    """Raise it where a notification cannot be delivered; the text says what happened, where, and what to do.
+
+    Unless it is ``permanent``, it is tried again: later than usual where the receiver named a time.
+    """
+
+    def __init__(self, message: str, *, permanent: bool = False, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.permanent = permanent
+        self.retry_after_s = retry_after_s
+
+
+class NotificationPlugin(Protocol):
+    """Sends notifications of one type. One instance serves a dispatcher for as long as it runs, any number at a time.
+
+    Its entry point is ``notification/TYPE`` on every machine that has a dispatcher; jobs name the type.
+    """
+
+    version: ClassVar[str]
+
+    async def send(self, config: Mapping[str, Any], notice: Notice) -> None:
+        """Deliver one notification; return once it is delivered.
+
+        ``config`` is as the job has it, its references filled in. Raises :class:`NotificationError`; anything else
+        that is raised is tried again, too. After a crash the same notification may come a second time.
+        """

@@ -11,8 +11,8 @@ from enum import StrEnum
 import msgspec
 
 from schemas.errors import ErrorInfo
-from schemas.events import StepOutcome
-from schemas.jobs import JobDefinition, JobRef, RunnerSelector, Step
+from schemas.events import RetryOf, StepOutcome
+from schemas.jobs import Flow, JobDefinition, JobRef, NodeDispatch, RunnerSelector, Step
 from schemas.runners import PluginInfo, RunnerView
 from schemas.states import ExecutionState, Instant, RunnerStatus
 
@@ -50,7 +50,16 @@ class RunRequest(
     steps: list[Step] = []
     runner: RunnerSelector | None = None
     """Where to run. For a stored job only where it allows that; none means the job's own, or the Local Runner."""
-    options: dict[str, str] = {}
+    nodes: NodeDispatch | None = None
+    """Which nodes; for a stored job only where it allows that (``nodeFilterEditable``)."""
+    options: dict[str, str | list[str]] = {}
+    """Values of the job's options; a list for a multivalued one."""
+    flow: Flow = Flow()
+    """How ad hoc ``steps`` follow one another; a stored job has its own."""
+    retry: RetryOf | None = None
+    """Set by dispatchers, where the run is a retry of an earlier execution."""
+    execution_type: str = "user"
+    """``user``, or ``scheduled`` where nobody asked for it."""
     user: str = ""
     timeout_s: float | None = None
     """Limit on the running time; for a stored job the smaller of its own and this."""
@@ -59,6 +68,25 @@ class RunRequest(
     when_no_runner: WhenNoRunner = WhenNoRunner.FAIL
     wait_s: float = 0.0
     """Reply once the execution has ended, or after this time with its state by then; at most 300."""
+
+
+class PartView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One assignment of an execution that several runners serve."""
+
+    assignment: str
+    set: str
+    section: int = 0
+    steps: tuple[int, int] = (1, 1)
+    nodes: list[str] = []
+    state: ExecutionState = ExecutionState.QUEUED
+    runner: str = ""
+    instance: str = ""
+    attempt: int = 0
+    started_at: Instant | None = None
+    finished_at: Instant | None = None
+    ended: dict[str, list[str]] = {}
+    """Names of its nodes by how they ended."""
+    error: ErrorInfo | None = None
 
 
 class ExecutionView(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.execution.v1"):
@@ -84,9 +112,24 @@ class ExecutionView(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     signal: str | None = None
     steps: list[Step] = []
     outcomes: list[StepOutcome] = []
+    """How its steps ended, on each node; of thousands not all."""
     error: ErrorInfo | None = None
     abort_requested_by: str | None = None
     last_log_seq: int = 0
+    status: str = ""
+    """A status of the job's own, where ``state`` is ``other``."""
+    flow: Flow = Flow()
+    options: dict[str, str] = {}
+    node_filter: str = ""
+    node_count: int | None = None
+    """How many nodes it was dispatched to; None: it ran on its runner."""
+    nodes: dict[str, list[str]] = {}
+    """Names of nodes by how they ended: ``succeeded``, ``failed``, ``not_run``."""
+    retry: RetryOf | None = None
+    parts: list[PartView] = []
+    """Its assignments, where several runners serve it."""
+    warnings: list[str] = []
+    orchestrated: bool = False
 
 
 class ResultRequest(
@@ -309,6 +352,21 @@ class RunnerTagsRequest(
     remove: list[str] = []
 
 
+class RunnerNodesRequest(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="type",
+    tag="runbus.runner_nodes.v1",
+):
+    """Give a runner the node filter of a project, for automatic dispatch; without ``filter``, take it away."""
+
+    runner: str
+    project: str = DEFAULT_PROJECT
+    filter: str | None = None
+
+
 class RunnerCreateRequest(
     msgspec.Struct,
     frozen=True,
@@ -384,12 +442,58 @@ class ProjectListRequest(
     """All projects."""
 
 
+class DispatchMode(StrEnum):
+    """Which runners serve the executions of a project that are dispatched to nodes."""
+
+    MANUAL = "manual"
+    """The job's selector says which; exactly one runner serves an execution."""
+    AUTOMATIC = "automatic"
+    """Every runner has a node filter; the nodes of an execution are divided among the runners."""
+
+
 class ProjectRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.project_record.v1"):
     """A project as it is stored."""
 
     name: str
     description: str = ""
     created_at: Instant | None = None
+    settings: dict[str, str] = {}
+    """For node executors and file copiers, such as ``ssh-keypath``: for nodes without such an attribute."""
+    globals: dict[str, str] = {}
+    """What ``${globals.NAME}`` stands for in the project's jobs."""
+    dispatch: DispatchMode = DispatchMode.MANUAL
+
+
+class ProjectSetRequest(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="type",
+    tag="runbus.project_set.v1",
+):
+    """Change a project: what is named here is set or removed, all else stays."""
+
+    project: str
+    settings: dict[str, str] = {}
+    globals: dict[str, str] = {}
+    unset_settings: list[str] = []
+    unset_globals: list[str] = []
+    dispatch: DispatchMode | None = None
+    description: str | None = None
+
+
+class ProjectShowRequest(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="type",
+    tag="runbus.project_show.v1",
+):
+    """One project."""
+
+    project: str
 
 
 class ProjectList(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.project_list_reply.v1"):
@@ -483,3 +587,40 @@ class SetRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
 
     project: str
     tags: list[str]
+
+
+class RunningRun(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of a job that counts against its limit."""
+
+    execution: str
+    at: Instant
+
+
+class RunningRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.running_record.v1"):
+    """The runs that a job had when the last one began; those that have ended since do not count."""
+
+    runs: list[RunningRun] = []
+
+
+class SecretsRequest(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.secrets_request.v1"):
+    """A runner that has claimed an assignment asks the dispatcher that accepted it for its secure values.
+
+    On ``rb.dispatcher.<instance>.secrets``, core request/reply: the values are held in memory and never stored.
+    """
+
+    project: str
+    execution: str
+    assignment: str
+    runner: str
+    instance: str
+    """The claimant's; values are given to nobody else."""
+
+
+class SecretValues(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.secret_values.v1"):
+    """Secure option values typed for one run, by option. ``exposed`` ones are seen by scripts."""
+
+    exposed: dict[str, str] = {}
+    private: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return "SecretValues(…)"

@@ -17,11 +17,16 @@ from schemas.events import (
     Assignment,
     AssignmentFinished,
     AssignmentStarted,
+    ExecutionFinished,
+    ExecutionPhase,
     ExecutionQueued,
     LogChunk,
 )
 from schemas.jobs import JobDefinition
+from schemas.nodes import Inventory, NodeList, NodeListReply, NodeListRequest, NodeLoadReply, NodeLoadRequest
+from schemas.notices import NotificationsOpen, NotificationTask
 from schemas.runners import FleetChanged, RunnerBeat, RunnerRecord
+from schemas.schedules import Fire
 from schemas.subjects import Subjects
 from schemas.tokens import TagSet
 
@@ -30,8 +35,11 @@ RequestT = TypeVar("RequestT", bound=msgspec.Struct)
 ReplyT = TypeVar("ReplyT", bound=msgspec.Struct)
 
 DISPATCHER: Final = "dispatcher"
+NODESOURCE: Final = "nodesource"
 REGISTRY: Final = "registry"
 RUNNER: Final = "runner"
+DISPATCHER_COPY: Final = "dispatcher-copy"
+"""One of the dispatchers, by its instance."""
 
 API_QUEUE_GROUP: Final = "q"
 """What the NATS micro API takes by default: the copies of a service share the requests out in it."""
@@ -43,7 +51,8 @@ ERROR_TEXT_HEADER: Final = "Nats-Service-Error"
 class Endpoint(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True):
     """A request that a service answers with ``reply`` or with ``ErrorReply``.
 
-    The service ``runner`` is the control of one runner, on the subjects of its id.
+    The service ``runner`` is the control of one runner, on the subjects of its id; ``dispatcher-copy`` is one of the
+    dispatchers, on those of its instance.
     """
 
     service: str
@@ -57,10 +66,12 @@ class Endpoint(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True):
         """``dispatcher.run``."""
         return f"{self.service}.{self.verb}"
 
-    def subject(self, subjects: Subjects, runner: str = "") -> str:
-        """Where it is served; ``runner`` is the runner's id, and only for endpoints of runners."""
+    def subject(self, subjects: Subjects, target: str = "") -> str:
+        """Where it is served; ``target`` is the runner's id, or the dispatcher's instance, where it is for one."""
         if self.service == RUNNER:
-            return subjects.runner(runner, self.verb)
+            return subjects.runner(target, self.verb)
+        if self.service == DISPATCHER_COPY:
+            return subjects.dispatcher(target, self.verb)
         return subjects.api(self.service, self.verb)
 
 
@@ -88,6 +99,9 @@ RUNNER_SHOW: Final = Endpoint(REGISTRY, "runner-show", api.RunnerShowRequest, ap
 RUNNER_TAGS: Final = Endpoint(
     REGISTRY, "runner-tags", api.RunnerTagsRequest, api.RunnerReply, "Change the tags of a runner."
 )
+RUNNER_NODES: Final = Endpoint(
+    REGISTRY, "runner-nodes", api.RunnerNodesRequest, api.RunnerReply, "Say which nodes a runner serves."
+)
 RUNNER_CREATE: Final = Endpoint(
     REGISTRY, "runner-create", api.RunnerCreateRequest, api.RunnerReply, "Make a runner known beforehand."
 )
@@ -97,11 +111,28 @@ PROJECT_CREATE: Final = Endpoint(
     REGISTRY, "project-create", api.ProjectRequest, api.ProjectRecord, "Create a project."
 )
 PROJECT_LIST: Final = Endpoint(REGISTRY, "project-list", api.ProjectListRequest, api.ProjectList, "List projects.")
+PROJECT_SHOW: Final = Endpoint(
+    REGISTRY, "project-show", api.ProjectShowRequest, api.ProjectRecord, "Show a project with its settings."
+)
+PROJECT_SET: Final = Endpoint(
+    REGISTRY, "project-set", api.ProjectSetRequest, api.ProjectRecord, "Change the settings of a project."
+)
+
+NODE_LOAD: Final = Endpoint(
+    NODESOURCE, "load", NodeLoadRequest, NodeLoadReply, "Replace the nodes of a project by those of a document."
+)
+NODE_LIST: Final = Endpoint(
+    NODESOURCE, "list", NodeListRequest, NodeListReply, "The nodes of a project that a filter selects, in order."
+)
 
 PING: Final = Endpoint(RUNNER, "ping", api.PingRequest, api.Pong, "Ask a runner whether it answers, and its load.")
 RUNNER_ABORT: Final = Endpoint(RUNNER, "abort", api.RunnerAbortRequest, api.Done, "End one assignment of a runner.")
 CONFIGURE: Final = Endpoint(RUNNER, "configure", api.ConfigureRequest, api.Done, "Give a runner the tags in force.")
 DRAIN: Final = Endpoint(RUNNER, "drain", api.DrainRequest, api.Done, "Let a runner finish its work and leave.")
+
+SECRETS: Final = Endpoint(
+    DISPATCHER_COPY, "secrets", api.SecretsRequest, api.SecretValues, "The secure values of a claimed assignment."
+)
 
 AnyEndpoint: TypeAlias = Endpoint[Any, Any]
 
@@ -121,12 +152,16 @@ REGISTRY_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
     RUNNER_LIST,
     RUNNER_SHOW,
     RUNNER_TAGS,
+    RUNNER_NODES,
     RUNNER_CREATE,
     RUNNER_REMOVE,
     MATCH,
     PROJECT_CREATE,
     PROJECT_LIST,
+    PROJECT_SHOW,
+    PROJECT_SET,
 )
+NODESOURCE_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (NODE_LOAD, NODE_LIST)
 RUNNER_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (PING, RUNNER_ABORT, CONFIGURE, DRAIN)
 
 
@@ -181,22 +216,25 @@ _CALLERS: Final = {
     REGISTER.name: "runner",
     RUNNER_ABORT.name: "dispatcher",
     CONFIGURE.name: "registry",
+    SECRETS.name: "the runner that claimed it",
     MATCH.name: "dispatcher, anyone",
+    NODE_LIST.name: "dispatcher, anyone",
 }
 
 
 def _request(endpoint: AnyEndpoint) -> Family:
-    of_runner = endpoint.service == RUNNER
+    receivers = {RUNNER: "the runner", DISPATCHER_COPY: "the dispatcher"}
+    of_one = endpoint.service in receivers
     return Family(
         name=endpoint.name,
         kind=Kind.REQUEST,
-        subject=endpoint.subject(_NAMES, "{runner}"),
+        subject=endpoint.subject(_NAMES, "{instance}" if endpoint.service == DISPATCHER_COPY else "{runner}"),
         sender=_CALLERS.get(endpoint.name, "anyone"),
-        receiver="the runner" if of_runner else endpoint.service,
+        receiver=receivers.get(endpoint.service, endpoint.service),
         messages=(endpoint.request,),
         replies=(endpoint.reply, ErrorReply),
         summary=endpoint.summary,
-        queue_group="" if of_runner else API_QUEUE_GROUP,
+        queue_group="" if of_one else API_QUEUE_GROUP,
     )
 
 
@@ -228,7 +266,14 @@ _STREAMS: Final = (
         store=_NAMES.events_stream,
         sender="dispatcher, runners",
         receiver="dispatcher, anyone",
-        messages=(ExecutionQueued, AssignmentStarted, AssignmentFinished, AbortRequested),
+        messages=(
+            ExecutionQueued,
+            AssignmentStarted,
+            AssignmentFinished,
+            AbortRequested,
+            ExecutionPhase,
+            ExecutionFinished,
+        ),
         summary="The life of each execution. The history: all else that is known of executions is read from it.",
     ),
     Family(
@@ -240,6 +285,87 @@ _STREAMS: Final = (
         receiver="anyone",
         messages=(LogChunk,),
         summary="The output of each execution, in order.",
+    ),
+    Family(
+        name="notifications",
+        kind=Kind.STREAM,
+        subject=_NAMES.notification("{project}", "{execution}", "{trigger}", "{delivery}"),
+        store=_NAMES.notify_stream,
+        sender="dispatcher",
+        receiver="one dispatcher",
+        messages=(NotificationTask,),
+        summary="Deliveries of notifications: appended once, on the condition that the subject is empty.",
+    ),
+    Family(
+        name="notifications-open",
+        kind=Kind.STREAM,
+        subject=_NAMES.notifications_open("{project}", "{execution}"),
+        store=_NAMES.notify_stream,
+        sender="dispatcher",
+        receiver="dispatcher",
+        messages=(NotificationsOpen,),
+        summary="Executions whose notifications are not all published: a dispatcher that starts looks them up.",
+    ),
+    Family(
+        name="schedules",
+        kind=Kind.STREAM,
+        subject=_NAMES.job_schedule("{project}", "{uuid}"),
+        store=_NAMES.schedules_stream,
+        sender="dispatcher",
+        receiver="NATS, which publishes it when it is due",
+        messages=(Fire,),
+        summary="The next fire of each job with a schedule (`Nats-Schedule: @at …`): one message a job.",
+    ),
+    Family(
+        name="due-fires",
+        kind=Kind.STREAM,
+        subject=_NAMES.due_fire("{project}", "{uuid}"),
+        store=_NAMES.schedules_stream,
+        sender="NATS",
+        receiver="one dispatcher",
+        messages=(Fire,),
+        summary="Fires that are due, a work queue; whoever takes one publishes the job's next.",
+    ),
+    Family(
+        name="delayed-requests",
+        kind=Kind.STREAM,
+        subject=_NAMES.request_schedule("{project}", "{execution}"),
+        store=_NAMES.schedules_stream,
+        sender="dispatcher",
+        receiver="NATS, which publishes it when it is due",
+        messages=(api.RunRequest,),
+        summary="Requests for later, such as retries with a delay (`Nats-Schedule: @at …`).",
+    ),
+    Family(
+        name="due-requests",
+        kind=Kind.STREAM,
+        subject=_NAMES.due_request("{project}", "{execution}"),
+        store=_NAMES.schedules_stream,
+        sender="NATS",
+        receiver="one dispatcher",
+        messages=(api.RunRequest,),
+        summary="Delayed requests that are due, a work queue; they are handed on to the requests.",
+    ),
+    Family(
+        name="parcels",
+        kind=Kind.STREAM,
+        subject=_NAMES.parcel_chunk(_NAMES.parcels_bucket, "{parcel}", "{chunk}"),
+        store=_NAMES.parcels_bucket,
+        sender="anyone",
+        receiver="whoever was told the parcel's name",
+        messages=(NodeList,),
+        summary="What is too large for a message, in chunks. Joined, and inflated (zlib) where the header "
+        "`Runbus-Encoding` of chunk 0 is `deflate`, they are lists of nodes, one a line, or a document to load.",
+    ),
+    Family(
+        name="inventories",
+        kind=Kind.STREAM,
+        subject=_NAMES.parcel_chunk(_NAMES.inventories_bucket, "{parcel}", "{chunk}"),
+        store=_NAMES.inventories_bucket,
+        sender="nodesource",
+        receiver="nodesource",
+        messages=(NodeList,),
+        summary="The nodes of each project, as parcels.",
     ),
 )
 
@@ -297,11 +423,19 @@ _BUCKETS: Final = (
     ),
     _bucket(_NAMES.runners_bucket, "{runner}", RunnerRecord, ("registry", "registry"), "Every runner ever known."),
     _bucket(_NAMES.projects_bucket, "{project}", api.ProjectRecord, ("registry", "registry"), "Projects."),
+    _bucket(_NAMES.nodes_bucket, "{project}", Inventory, ("nodesource", "nodesource"), "What is stored of nodes."),
     _bucket(_NAMES.jobs_bucket, "{project}.{uuid}", JobDefinition, ("dispatcher", "dispatcher"), "Job definitions."),
+    _bucket(
+        _NAMES.running_bucket,
+        "{project}.{uuid}",
+        api.RunningRecord,
+        ("dispatcher", "dispatcher"),
+        "The runs of jobs that must not overlap.",
+    ),
 )
 
 FAMILIES: Final[tuple[Family, ...]] = (
-    *map(_request, (*DISPATCHER_ENDPOINTS, *REGISTRY_ENDPOINTS, *RUNNER_ENDPOINTS)),
+    *map(_request, (*DISPATCHER_ENDPOINTS, *REGISTRY_ENDPOINTS, *NODESOURCE_ENDPOINTS, *RUNNER_ENDPOINTS, SECRETS)),
     *_STREAMS,
     *_PUBLISHED,
     *_BUCKETS,
@@ -315,7 +449,12 @@ PARAMETERS: Final[dict[str, str]] = {
     "assignment": "An assignment's number, from 1; 0 is the execution as a whole.",
     "author": "Who says it: a runner's id, or `dispatcher`.",
     "runner": "A runner's id.",
+    "instance": "One run of a dispatcher's process.",
     "uuid": "A job's uuid.",
+    "trigger": "What a notification is sent on: `onstart`, `onsuccess`, and so on.",
+    "delivery": "Which notification of the job, and which of its URLs or addresses: `2-1`.",
+    "parcel": "A parcel's name: when it was parked, a random part, and the beginning of its SHA-256.",
+    "chunk": "The number of a chunk, from 0; the header `Runbus-Chunks` of chunk 0 says how many there are.",
 }
 """What the placeholders of subjects mean."""
 

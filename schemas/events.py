@@ -11,7 +11,7 @@ from typing import TypeAlias
 import msgspec
 
 from schemas.errors import ErrorInfo
-from schemas.jobs import Flow, JobRef, LogLimit, Notification, Step
+from schemas.jobs import Flow, JobRef, LogLimit, NodeDispatch, Notification, RunnerSelector, Step
 from schemas.nodes import Node
 from schemas.options import Option
 from schemas.states import ExecutionState, Instant
@@ -38,6 +38,15 @@ class StepOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """Why it failed, in the original's words (``NonZeroResultCode``)."""
     handler: bool = False
     """It is the outcome of the step's error handler."""
+
+
+class StoredKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A secure option whose value is a key of a key storage."""
+
+    path: str
+    """``${node.…}`` in it is not filled in yet."""
+    exposed: bool = False
+    required: bool = False
 
 
 class RetryOf(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,8 +79,20 @@ class ExecutionQueued(msgspec.Struct, frozen=True, kw_only=True, tag_field="type
     deadline_at: Instant | None = None
     assignments: list[str] = msgspec.field(default_factory=lambda: ["1"])
     flow: Flow = Flow()
-    options: dict[str, str] = {}
-    """The values that may be shown: nothing of a secure option."""
+    context: dict[str, dict[str, str]] = {}
+    """The groups that every step sees, ``option`` and ``globals``: nothing of a secure option."""
+    stored: dict[str, StoredKey] = {}
+    """Secure options whose values are keys."""
+    secrets_at: str = ""
+    """The dispatcher that has the secure values typed for this run, in memory."""
+    plan: str = ""
+    """The parcel that holds the whole assignment, where it has nodes or calls jobs."""
+    runner: RunnerSelector | None = None
+    """The target as the run named it, where it did."""
+    nodes: NodeDispatch | None = None
+    """The node filter as the run named it, where it did."""
+    execution_type: str = "user"
+    """``user`` or ``scheduled``."""
     node_filter: str = ""
     node_count: int | None = None
     """How many nodes it is dispatched to; None: it runs on its runner."""
@@ -80,6 +101,7 @@ class ExecutionQueued(msgspec.Struct, frozen=True, kw_only=True, tag_field="type
     retry: RetryOf | None = None
     notifications: list[Notification] = []
     log_limit: LogLimit | None = None
+    log_level: str = "INFO"
     warnings: list[str] = []
     """What its job asks for and does not get."""
 
@@ -136,6 +158,34 @@ class AbortRequested(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"
     reason: str = ""
 
 
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """What one assignment of an execution is for."""
+
+    assignment: str
+    set: str
+    section: int
+    """Which section of the workflow, from 0."""
+    steps: tuple[int, int]
+    """The numbers of its first and last step."""
+    nodes: list[str] = []
+    """The names of its nodes; none for a step that is for none."""
+
+
+class ExecutionPhase(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.execution_phase.v1"):
+    """An execution of several assignments goes on with these. Assignment 0, author: a dispatcher.
+
+    Published on the condition that nothing else was said of the execution meanwhile: of several dispatchers one
+    decides.
+    """
+
+    execution: str
+    project: str
+    at: Instant
+    phase: int
+    """From 1."""
+    parts: list[Part]
+
+
 class ExecutionFinished(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.execution_finished.v1"
 ):
@@ -152,16 +202,9 @@ class ExecutionFinished(
     last_log_seq: int = 0
 
 
-Event: TypeAlias = ExecutionQueued | AssignmentStarted | AssignmentFinished | AbortRequested | ExecutionFinished
-
-
-class StoredKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A secure option whose value is a key of a key storage."""
-
-    path: str
-    """``${node.…}`` in it is not filled in yet."""
-    exposed: bool = False
-    required: bool = False
+Event: TypeAlias = (
+    ExecutionQueued | AssignmentStarted | AssignmentFinished | AbortRequested | ExecutionPhase | ExecutionFinished
+)
 
 
 class Dispatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -210,7 +253,7 @@ class Assignment(
     context: dict[str, dict[str, str]] = {}
     """The groups of the data context that every step sees: ``option``, ``job``, ``globals``. Nothing secure."""
     data: dict[str, dict[str, dict[str, str]]] = {}
-    """What earlier assignments of the execution have found: by view (``STEP@NODE``, either may be empty), group, key."""
+    """What earlier assignments have found: by view (``STEP@NODE``, either may be empty), group and key."""
     stored: dict[str, StoredKey] = {}
     """Secure options whose values are keys, by the option's name: read by the runner that claimed it."""
     secrets_at: str = ""
@@ -221,8 +264,19 @@ class Assignment(
     """The number of the first of ``steps`` in the job's own workflow."""
     log_level: str = "INFO"
     log_limit: LogLimit | None = None
+    retry: RetryOf | None = None
+    execution_type: str = "user"
+    """``user``, ``scheduled`` or ``user-scheduled``, as scripts see it."""
     settings: dict[str, str] = {}
     """Settings of the project for executors and copiers (``ssh-keypath``)."""
+    division: dict[str, list[str]] = {}
+    """Of a plan: which tag set serves which nodes, where several runners serve one execution."""
+    only_nodes: list[str] | None = None
+    """Of the plan's nodes, those of this assignment."""
+    only_steps: tuple[int, int] | None = None
+    """Of the plan's steps, those from the first number to the second."""
+    part: bool = False
+    """One of several assignments of its execution: what its steps find out is to be told at its end."""
     parcel: str = ""
     """Too large for a message: the whole assignment is an object of this name in the bucket of parcels."""
 

@@ -7,11 +7,14 @@ stands in ``extras``, as it was given: a job that is loaded and exported again h
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from schemas.options import Option
+
+MAX_JOB_FILE_BYTES: Final = 1 << 20
+"""How long a job file may be."""
 
 
 class SelectorMode(StrEnum):
@@ -36,7 +39,7 @@ class RunnerSelector(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class LogFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One log filter of a workflow or a step: ``key-value-data``, ``mask-passwords``, …"""
+    """One log filter of a workflow or a step, such as ``key-value-data`` and ``mask-passwords``."""
 
     type: str
     config: dict[str, Any] = {}
@@ -146,7 +149,7 @@ class Trigger(StrEnum):
 
 
 class Notification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One notification of a job. ``type`` is ``email``, ``urls``, or a plugin's name; ``config`` is as in the file."""
+    """One notification of a job: ``type`` is ``email``, ``urls``, or a plugin's name, ``config`` as in the file."""
 
     trigger: Trigger
     type: str

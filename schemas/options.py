@@ -44,6 +44,8 @@ class Option(
     """``file`` for an uploaded file, whose value is a reference to it."""
     config: dict[str, Any] = {}
     sort_index: int | None = None
+    extras: dict[str, Any] = {}
+    """What the original knows of it and Runbus has no use for, as it was given."""
 
     @property
     def separator(self) -> str:

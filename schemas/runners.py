@@ -36,6 +36,8 @@ class RunnerRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
     registered_at: Instant | None = None
     left_at: Instant | None = None
     """When it stopped gracefully; None while it has not."""
+    node_filters: dict[str, str] = {}
+    """By project: the nodes it serves where the project dispatches automatically."""
 
 
 class RunnerBeat(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.runner_beat.v1"):
@@ -71,6 +73,8 @@ class RunnerView(msgspec.Struct, frozen=True, kw_only=True):
     uptime_s: float | None
     created_at: Instant | None
     last_seen_at: Instant | None
+    node_filters: dict[str, str] = {}
+    """By project: the nodes it serves where the project dispatches automatically."""
 
 
 class FleetChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.fleet_changed.v1"):

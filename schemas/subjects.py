@@ -57,6 +57,11 @@ class Subjects(msgspec.Struct, frozen=True):
         """Heartbeats."""
         return self.runner(runner, "beat")
 
+    # rb.dispatcher.<instance>.<verb>
+    def dispatcher(self, instance: str, verb: str) -> str:
+        """Questions to one copy of the dispatcher: secure values, which only it has."""
+        return f"{self.prefix}.dispatcher.{instance}.{verb}"
+
     # rb.registry.changed
     def fleet_changed(self) -> str:
         """The registry announces a change of a runner's status, tags or plugins."""
@@ -92,6 +97,36 @@ class Subjects(msgspec.Struct, frozen=True):
         """The whole log of one execution."""
         return f"{self.prefix}.{project}.log.{execution}.>"
 
+    # rb.<project>.notify.<execution>.<trigger>.<delivery>
+    def notification(self, project: str, execution: str, trigger: str, delivery: str) -> str:
+        """One delivery of a notification: ``2-1`` is the first target of the job's second notification."""
+        return f"{self.prefix}.{project}.notify.{execution}.{trigger}.{delivery}"
+
+    # rb.<project>.notify.<execution>.open
+    def notifications_open(self, project: str, execution: str) -> str:
+        """Stands while an execution that has notifications has not ended."""
+        return f"{self.prefix}.{project}.notify.{execution}.open"
+
+    # rb.<project>.schedule.job.<uuid>
+    def job_schedule(self, project: str, uuid: str) -> str:
+        """Where NATS holds the next fire of a job until it is due."""
+        return f"{self.prefix}.{project}.schedule.job.{uuid}"
+
+    # rb.<project>.due.job.<uuid>
+    def due_fire(self, project: str, uuid: str) -> str:
+        """Fires of a job that are due and that no dispatcher has dealt with yet."""
+        return f"{self.prefix}.{project}.due.job.{uuid}"
+
+    # rb.<project>.schedule.request.<execution>
+    def request_schedule(self, project: str, execution: str) -> str:
+        """Where NATS holds a delayed request until it is due."""
+        return f"{self.prefix}.{project}.schedule.request.{execution}"
+
+    # rb.<project>.due.request.<execution>
+    def due_request(self, project: str, execution: str) -> str:
+        """A delayed request that is due."""
+        return f"{self.prefix}.{project}.due.request.{execution}"
+
     # RB_REQUESTS: rb.*.request
     @property
     def requests_stream(self) -> str:
@@ -116,6 +151,30 @@ class Subjects(msgspec.Struct, frozen=True):
         """Log chunks."""
         return f"{self.prefix.upper()}_LOGS"
 
+    # RB_NOTIFY: rb.*.notify.>
+    @property
+    def notify_stream(self) -> str:
+        """Deliveries of notifications, for some days: what was published once is not published again."""
+        return f"{self.prefix.upper()}_NOTIFY"
+
+    # notifiers
+    @property
+    def notify_consumer(self) -> str:
+        """The consumer on the notifications stream that all dispatchers pull from."""
+        return "notifiers"
+
+    # RB_SCHEDULES: rb.*.schedule.*.*, rb.*.due.*.*
+    @property
+    def schedules_stream(self) -> str:
+        """What is to happen later, held by NATS, and what is due, a work queue."""
+        return f"{self.prefix.upper()}_SCHEDULES"
+
+    # schedulers
+    @property
+    def schedules_consumer(self) -> str:
+        """The consumer on the schedules stream that all dispatchers pull what is due from."""
+        return "schedulers"
+
     # rb_sets, key <project>.<tag>.<tag>…
     @property
     def sets_bucket(self) -> str:
@@ -128,6 +187,12 @@ class Subjects(msgspec.Struct, frozen=True):
         """Runner records."""
         return f"{self.prefix}_runners"
 
+    # rb_running, key <project>.<uuid>
+    @property
+    def running_bucket(self) -> str:
+        """The runs of jobs that must not overlap."""
+        return f"{self.prefix}_running"
+
     # rb_projects, key <name>
     @property
     def projects_bucket(self) -> str:
@@ -139,6 +204,24 @@ class Subjects(msgspec.Struct, frozen=True):
     def jobs_bucket(self) -> str:
         """Job definitions."""
         return f"{self.prefix}_jobs"
+
+    # rb_nodes, key <project>
+    @property
+    def nodes_bucket(self) -> str:
+        """Node inventories: what is stored of each project, and where."""
+        return f"{self.prefix}_nodes"
+
+    # rb_inventories, a store of parcels: rb_inventories.<parcel>.<chunk>
+    @property
+    def inventories_bucket(self) -> str:
+        """The nodes of each inventory."""
+        return f"{self.prefix}_inventories"
+
+    # rb_parcels, a store of parcels: rb_parcels.<parcel>.<chunk>
+    @property
+    def parcels_bucket(self) -> str:
+        """What is too large for a message, for a while."""
+        return f"{self.prefix}_parcels"
 
     # <project>+dev+linux (a project's name holds no "+", so that the name is unambiguous)
     def set_consumer(self, project: str, tags: TagSet) -> str:
@@ -156,3 +239,9 @@ class Subjects(msgspec.Struct, frozen=True):
     def set_key(project: str, tags: TagSet) -> str:
         """Key of a set in the bucket of sets."""
         return f"{project}.{tags.key}"
+
+    # rb_parcels.<parcel>.<chunk>
+    @staticmethod
+    def parcel_chunk(bucket: str, parcel: str, chunk: int | str) -> str:
+        """One chunk of a parcel, from 0."""
+        return f"{bucket}.{parcel}.{chunk}"

@@ -18,7 +18,10 @@ from schemas.errors import ErrorCode, RunbusError
 LOCAL_SET: Final = "local"
 """The reserved set of the Local Runner: a job that selects nothing runs there."""
 
-RESERVED_PROJECTS: Final = frozenset({"api", "runner", "registry"})
+OWN_TAG: Final = "@"
+"""Begins the tag that only the runner of that id bears: ``@web-1``."""
+
+RESERVED_PROJECTS: Final = frozenset({"api", "runner", "registry", "dispatcher"})
 """Project names that would collide with subject families of their own (``rb.api.…``, ``rb.runner.…``)."""
 
 RESERVED_RUNNERS: Final = frozenset({"exec", "log", "dispatcher"})
@@ -74,9 +77,13 @@ def _shown(value: str) -> str:
 def tag(value: str) -> str:
     """Normalise one tag: trimmed, lower case (``LINUX`` and ``linux`` are one tag), NFC.
 
+    ``@ID`` is the tag that every runner bears by itself: it names that one runner, and keeps its case.
+
     Raises ``invalid_tag`` for an empty tag, a separator (``,`` or ``+``), a control character, the reserved
     word ``local``, or more than 64 characters.
     """
+    if value.startswith(OWN_TAG):
+        return OWN_TAG + runner_id(value.removeprefix(OWN_TAG))
     normal = unicodedata.normalize("NFC", value.strip().lower())
     problem = _tag_problem(normal)
     if problem:
@@ -100,6 +107,22 @@ def _tag_problem(normal: str) -> str:
     if normal == LOCAL_SET:
         return "'local' is reserved for the Local Runner (choose it with --local, or by selecting nothing)"
     return ""
+
+
+def given_tag(value: str) -> str:
+    """Normalise a tag that a runner is given. Raises ``invalid_tag``, also for ``@ID``, which nobody is given."""
+    if value.strip().startswith(OWN_TAG):
+        raise RunbusError(
+            ErrorCode.INVALID_TAG,
+            f"{value[:80]!r} is not a valid tag: '@' begins the tag that a runner bears by its id.",
+            details={"tag": _shown(value)},
+        )
+    return tag(value)
+
+
+def own_tag(runner: str) -> str:
+    """The tag that this runner alone bears."""
+    return OWN_TAG + runner
 
 
 def escape_tag(normal: str) -> str:

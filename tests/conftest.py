@@ -4,4 +4,4 @@ Plugins and no imports: a fixture imported into several conftest files is a fixt
 suite would start a container of its own.
 """
 
-pytest_plugins = ["tests.support.fixtures", "tests.real.fixtures"]
+pytest_plugins = ["tests.support.fixtures", "tests.real.fixtures", "tests.support.sshd"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Final
 
 from domain.context.grams import Needles
-from domain.context.secret_forms import all_forms
+from domain.context.secret_forms import all_forms, line_parts
 
 REPLACEMENT: Final = "[SECURE]"
 _QUOTES: Final = b"'\""
@@ -27,18 +28,38 @@ class Masker:
 
     def __init__(self, secrets: Iterable[str], replacement: str = REPLACEMENT) -> None:
         either, only = all_forms(secrets)
-        self._bare = frozenset(_bytes(form) for form in either)
-        self._needles = Needles(self._bare | {_bytes(form) for form in only})
-        quoted = {quote + form + quote for form in self._bare for quote in (b"'", b'"')}
-        self._forms = sorted(self._bare | quoted | {_bytes(form) for form in only})
+        self.replacement = _bytes(replacement)
+        self._learn(frozenset(_bytes(form) for form in either), frozenset(_bytes(form) for form in only))
+
+    def _learn(self, bare: frozenset[bytes], only: frozenset[bytes]) -> None:
+        self._bare = bare
+        self._only = only
+        self._needles = Needles(bare | only)
+        quoted = {quote + form + quote for form in bare for quote in (b"'", b'"')}
+        self._forms = sorted(bare | quoted | only)
         self._heads = frozenset(form[:_HEAD_BYTES] for form in self._forms)
         self._max_bytes = max(map(len, self._forms), default=0)
-        self.replacement = _bytes(replacement)
 
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing to mask."""
         return not self._forms
+
+    def replacing(self, replacement: str) -> Masker:
+        """The same with another text in place of secrets."""
+        other = copy.copy(self)
+        other.replacement = _bytes(replacement)
+        return other
+
+    def by_line(self) -> Masker:
+        """For lines that are looked at one by one: finds each line of a secret of several, short ones too."""
+        parts = {part for form in self._bare for part in line_parts(form)}
+        if parts <= self._bare:
+            return self
+        other = Masker(())
+        other.replacement = self.replacement
+        other._learn(self._bare | parts, self._only)
+        return other
 
     def mask(self, text: str) -> str:
         """A whole text without its secrets."""
@@ -84,6 +105,11 @@ class MaskStream:
         self._held = b""
         self._masked = 0
         """How many of the held bytes belong to a place whose replacement has been given out."""
+
+    @property
+    def held(self) -> bytes:
+        """What was fed and is not given out yet."""
+        return self._held
 
     def feed(self, piece: bytes) -> bytes:
         """What can be given out now."""

@@ -6,13 +6,16 @@ import base64
 import json
 import re
 import urllib.parse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 MIN_CHARS: Final = 2
 """A single character is masked only in quotes: masking it everywhere would ruin the log and hide nothing."""
 _MIN_LINE_CHARS: Final = 8
+_MIN_PART_BYTES: Final = 4
 _MIN_BASE64_BYTES: Final = 6
+MIN_ENVIRONMENT_BYTES: Final = 6
+"""A shorter value of an environment variable is taken for a switch or a number."""
 _IN_DOUBLE_QUOTES: Final = re.compile(r'[";{}()&$\\|*?><]')
 _IN_SINGLE_QUOTES: Final = re.compile(r"['\\]")
 _ESCAPED_BLANKS: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -50,6 +53,20 @@ def names_a_secret(variable: str) -> bool:
     return variable.upper().endswith(("TOKEN", "KEY", "PASSWORD"))
 
 
+def secrets_of_environment(environment: Mapping[str, str]) -> list[str]:
+    """The values to mask of a runner's environment: of variables named ``…TOKEN``, ``…KEY``, ``…PASSWORD``.
+
+    The original masks every such value ("Masking"). Here one of less than six bytes is not: ``SSH_KEY=1`` or
+    ``USE_TOKEN=true`` would take every ``1`` and ``true`` out of every log, and are no secrets worth the name. What
+    has to be masked however short it is belongs into a secure option or a key storage.
+    """
+    return [
+        value
+        for name, value in sorted(environment.items())
+        if names_a_secret(name) and len(value.encode("utf-8", "surrogatepass")) >= MIN_ENVIRONMENT_BYTES
+    ]
+
+
 def all_forms(secrets: Iterable[str]) -> tuple[set[str], set[str]]:
     """The forms to mask bare or in quotes, and those to mask only as they are. Empty secrets have none."""
     either: set[str] = set()
@@ -80,6 +97,12 @@ def _base64_forms(secret: str) -> Iterator[str]:
         last = (offset + len(data)) * 8 // 6
         yield text[first:last]
         yield text[first:last].replace("+", "-").replace("/", "_")
+
+
+def line_parts(form: bytes) -> set[bytes]:
+    """The lines of a form that has several, but for the shortest."""
+    lines = form.splitlines()
+    return {part for line in lines if len(lines) > 1 and len(part := line.strip()) >= _MIN_PART_BYTES}
 
 
 def _lines(secret: str) -> Iterator[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import yaml
 
+from domain.jobfile.bounds import Mark
 from schemas.errors import ErrorCode, RunbusError
 
 MAX_PROBLEMS: Final = 500
@@ -16,15 +17,6 @@ MAX_PROBLEMS: Final = 500
 MAX_PROBLEMS_IN_MESSAGE: Final = 20
 
 _PLAIN_KEY: Final = re.compile(r"[\w-]{1,64}\Z")
-
-
-class _Mark(Protocol):
-    """What the parsers in C and in Python have in common."""
-
-    @property
-    def line(self) -> int: ...
-    @property
-    def column(self) -> int: ...
 
 
 class Position(NamedTuple):
@@ -163,7 +155,7 @@ def position_of(node: yaml.Node) -> Position:
     return position_at(node.start_mark)
 
 
-def position_at(mark: _Mark | None) -> Position:
+def position_at(mark: Mark | None) -> Position:
     """The parser's mark, counted from 1; the beginning where it gives none."""
     return Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
 

@@ -1,4 +1,4 @@
-"""From text to YAML nodes, within bounds: nothing is constructed, and a hostile file costs what a large one does."""
+"""From text to nodes, within bounds: nothing is constructed, and a hostile file costs what a large one does."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Final
 
 import yaml
 
+from domain.jobfile.bounds import MAX_DEPTH, MAX_NODES, MAX_TEXT_BYTES, TooMuchError, too_deep, too_many
+from domain.jobfile.jsonsource import NotJsonError, json_node
 from domain.jobfile.notes import Notes, Place, Position, is_merge, joined, position_at, position_of
+from domain.jobfile.xml.elements import NotXmlError, root_element
+from domain.jobfile.xml.shape import job_nodes
 
-MAX_TEXT_BYTES: Final = 1 << 20
-MAX_NODES: Final = 100_000
-"""Values of one file, counting what an alias repeats as often as it is repeated."""
-MAX_DEPTH: Final = 100
 MAX_PATH_CHARS: Final = 100
 """Of a path in a message about depth: such paths are long and repeat themselves."""
 
@@ -21,9 +21,7 @@ LOADER: type[yaml.SafeLoader] | type[yaml.CSafeLoader] = getattr(yaml, "CSafeLoa
 _UNREADABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 _UNFIT_VALUE: Final = re.compile("[\0\ud800-\udfff]")
 _XML: Final = re.compile(r"\s*<[?!A-Za-z]")
-
-_TOO_DEEP: Final = f"more than {MAX_DEPTH} levels of lists and maps inside one another; flatten the file"
-_TOO_MANY: Final = f"more than {MAX_NODES:,} values; split the file"
+_JSON: Final = re.compile(r"\s*[\[{]")
 
 _ADVICE: Final = (
     ("mapping values are not allowed", "check the indentation, and quote a text that contains ': '"),
@@ -41,9 +39,42 @@ _ADVICE: Final = (
 )
 
 
-def documents(text: str, notes: Notes) -> list[yaml.Node]:
-    """The root node of each document; none, and a problem noted, where the text cannot be read as YAML."""
+def documents(text: str, notes: Notes, file: str = "") -> list[yaml.Node]:
+    """The root node of each document; none, and a problem noted, where the text cannot be read.
+
+    ``.xml`` and ``.json`` at the end of ``file`` say the format; else what the text begins with.
+    """
     text = text.removeprefix("\ufeff")
+    if len(text) > MAX_TEXT_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT_BYTES:
+        notes.problem(Position(1, 1), "", "longer than 1 MiB; split the file")
+        return []
+    name = file.lower()
+    try:
+        if name.endswith(".xml") or _XML.match(text):
+            return [job_nodes(root_element(text))]
+        if name.endswith(".json"):
+            return [json_node(text)]
+        return _json_or_none(text) or _yaml(text, notes)
+    except TooMuchError as error:
+        notes.problem(position_at(error.mark), _short(error.path), str(error))
+    except NotXmlError as error:
+        notes.problem(position_at(error.mark), "", str(error))
+    except NotJsonError as error:
+        notes.problem(position_at(error.mark), "", f"not valid JSON: {error}; correct it")
+    return []
+
+
+def _json_or_none(text: str) -> list[yaml.Node]:
+    """What looks like JSON and is none may still be YAML."""
+    if not _JSON.match(text):
+        return []
+    try:
+        return [json_node(text)]
+    except NotJsonError:
+        return []
+
+
+def _yaml(text: str, notes: Notes) -> list[yaml.Node]:
     unfit = _unfit(text)
     if unfit:
         notes.problem(unfit[0], "", unfit[1])
@@ -51,8 +82,6 @@ def documents(text: str, notes: Notes) -> list[yaml.Node]:
     try:
         _check_events(text)
         return list(yaml.compose_all(text, Loader=LOADER))
-    except _TooMuchError as error:
-        notes.problem(error.position, error.path, str(error))
     except yaml.MarkedYAMLError as error:
         notes.problem(position_at(error.problem_mark or error.context_mark), "", _plain_words(error))
     except (yaml.YAMLError, ValueError, OverflowError) as error:
@@ -78,17 +107,17 @@ class Inspection:
         """Whether the tree may be read; where not, the problem is noted. Smaller problems do not stop the reading."""
         try:
             self._visit(place.node, place.path, 1)
-        except _TooMuchError as error:
-            self._notes.problem(error.position, error.path, str(error))
+        except TooMuchError as error:
+            self._notes.problem(position_at(error.mark), _short(error.path), str(error))
             return False
         return True
 
     def _visit(self, node: yaml.Node, path: str, depth: int) -> None:
         self._nodes += 1
         if depth > MAX_DEPTH:
-            raise _TooMuchError(position_of(node), path, f"{_TOO_DEEP} (does an alias contain itself?)")
+            raise TooMuchError(node.start_mark, f"{too_deep()} (does an alias contain itself?)", path)
         if self._nodes > MAX_NODES:
-            raise _TooMuchError(position_of(node), path, f"{_TOO_MANY} (aliases repeat their values)")
+            raise TooMuchError(node.start_mark, f"{too_many()} (aliases repeat their values)", path)
         if isinstance(node, yaml.ScalarNode):
             self._scalar(node, path)
         elif isinstance(node, yaml.SequenceNode):
@@ -106,7 +135,7 @@ class Inspection:
     def _scalar(self, node: yaml.ScalarNode, path: str) -> None:
         self._chars += len(node.value)
         if self._chars > MAX_TEXT_BYTES:
-            raise _TooMuchError(position_of(node), path, "aliases repeat more than 1 MiB of text; write less")
+            raise TooMuchError(node.start_mark, "aliases repeat more than 1 MiB of text; write less", path)
         if id(node) not in self._seen and _UNFIT_VALUE.search(node.value):
             self._seen.add(id(node))
             self._notes.problem(position_of(node), path, "holds a NUL or half a character; take the escape out")
@@ -126,23 +155,16 @@ class Inspection:
                 first[key.value] = position.line
 
 
-class _TooMuchError(Exception):
-    def __init__(self, position: Position, path: str, text: str) -> None:
-        super().__init__(text)
-        self.position = position
-        self.path = path if len(path) <= MAX_PATH_CHARS else path[:MAX_PATH_CHARS] + "..."
+def _short(path: str) -> str:
+    return path if len(path) <= MAX_PATH_CHARS else path[:MAX_PATH_CHARS] + "..."
 
 
 def _unfit(text: str) -> tuple[Position, str] | None:
-    if len(text) > MAX_TEXT_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT_BYTES:
-        return Position(1, 1), "longer than 1 MiB; split the file"
     bad = _UNREADABLE.search(text)
     if bad:
         before = text[: bad.start()]
         position = Position(before.count("\n") + 1, len(before) - before.rfind("\n"))
         return position, f"the character U+{ord(bad[0]):04X} cannot stand in YAML; remove it"
-    if _XML.match(text):
-        return Position(1, 1), "this looks like XML: not supported yet; export the job as YAML"
     return None
 
 
@@ -156,7 +178,7 @@ def _check_events(text: str) -> None:
             depth -= 1
         count += isinstance(event, yaml.NodeEvent)
         if depth > MAX_DEPTH or count > MAX_NODES:
-            raise _TooMuchError(position_at(event.start_mark), "", _TOO_DEEP if depth > MAX_DEPTH else _TOO_MANY)
+            raise TooMuchError(event.start_mark, too_deep() if depth > MAX_DEPTH else too_many())
 
 
 def _plain_words(error: yaml.MarkedYAMLError) -> str:

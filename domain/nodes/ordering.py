@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from domain.nodes.javatext import sort_keys
 from domain.nodes.selection import NODE_NAME, attribute, by_name
+from domain.nodes.sorting import sorted_places
 from schemas.nodes import Node
 
 _INTEGER: Final = re.compile(r"[+-]?\d{1,400}\Z")
@@ -29,9 +30,8 @@ def ordered_nodes(nodes: Iterable[Node], *, rank_attribute: str | None = None, a
     texts = sort_keys([value or "" for value in values])
     mixed = len({number is None for number, value in zip(numbers, values, strict=True) if value is not None}) > 1
     # sorting is stable: equals stay in the order of their names
-    order = list(range(len(named)))
     if not mixed:
-        order.sort(key=lambda each: (values[each] is None, numbers[each] or 0, texts[each]))
+        order = sorted_places(len(named), lambda each: (values[each] is None, numbers[each] or 0, texts[each]))
         return [named[each] for each in (order if ascending else reversed(order))]
 
     def compared(left: int, right: int) -> int:
@@ -43,7 +43,7 @@ def ordered_nodes(nodes: Iterable[Node], *, rank_attribute: str | None = None, a
         return _sign((texts[left], left), (texts[right], right))
 
     sign = 1 if ascending else -1
-    order.sort(key=cmp_to_key(partial(_signed, compared, sign)))
+    order = sorted(range(len(named)), key=cmp_to_key(partial(_signed, compared, sign)))
     return [named[each] for each in order]
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from domain.nodes.filters import NodeFilter
 from domain.nodes.javatext import sort_keys
 from domain.nodes.matching import TagClause, ValueClause
+from domain.nodes.sorting import sorted_places
 from schemas.nodes import Node
 
 NAME: Final = "name"
@@ -21,7 +22,8 @@ _ATTRIBUTE_OF: Final = {
     "os-name": "osName",
     "os-version": "osVersion",
 }
-"""The keys that mean an attribute of another name, in the order in which they are asked."""
+"""The keys that mean an attribute of another name, in the order in which they are asked; tags stand between."""
+_BEFORE_TAGS: Final = frozenset({"hostname", NAME})
 
 
 def attribute(node: Node, name: str) -> str | None:
@@ -37,7 +39,7 @@ def by_name(nodes: Iterable[Node]) -> list[Node]:
     """The nodes in the order of their names: the order of the original's node sets."""
     listed = list(nodes)
     keys = sort_keys([node.name for node in listed])
-    return [listed[index] for index in sorted(range(len(listed)), key=keys.__getitem__)]
+    return [listed[index] for index in sorted_places(len(listed), keys.__getitem__)]
 
 
 def select_nodes(nodes: Iterable[Node], node_filter: NodeFilter) -> list[Node]:
@@ -78,7 +80,9 @@ class _Side:
 
     def __init__(self, clauses: dict[str, str]) -> None:
         special = {key: ValueClause(clauses[key]) for key in _ATTRIBUTE_OF if key in clauses}
-        self._special = [(_ATTRIBUTE_OF[key], clause) for key, clause in special.items() if not clause.blank]
+        asked = [(key, _ATTRIBUTE_OF[key], clause) for key, clause in special.items() if not clause.blank]
+        self._identity = [(name, clause) for key, name, clause in asked if key in _BEFORE_TAGS]
+        self._system = [(name, clause) for key, name, clause in asked if key not in _BEFORE_TAGS]
         tags = TagClause(clauses.get(TAGS, ""))
         self._tags = None if tags.blank else tags
         # a blank selector is no clause for the keys above, and one that nothing matches for all others
@@ -87,15 +91,15 @@ class _Side:
         ]
         self._others = others
         self.forced = any("/" in text for text in clauses.values())
-        self.blank = not (self._special or self._tags or self._others)
+        self.blank = not (self._identity or self._tags or self._system or self._others)
 
     def matches(self, node: Node) -> bool:
-        """Whether every clause matches."""
-        if self.blank or not _all_match(self._special, node):
+        """Whether every clause matches. None is asked behind one that does not: its regex may have a fault."""
+        if self.blank or not _all_match(self._identity, node):
             return False
         if self._tags is not None and not self._tags.matches(node.tags):
             return False
-        return _all_match(self._others, node)
+        return _all_match(self._system, node) and _all_match(self._others, node)
 
 
 def _all_match(clauses: list[tuple[str, ValueClause]], node: Node) -> bool:

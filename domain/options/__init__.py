@@ -4,7 +4,7 @@
 sorts the values into the groups of the data context.
 """
 
-from schemas.options import Option
 from domain.options.resolve import OptionValues, StoredValue, resolve_options
+from schemas.options import Option
 
 __all__ = ["Option", "OptionValues", "StoredValue", "resolve_options"]

@@ -12,6 +12,7 @@ from domain.context.scopes import DataContext, View
 from domain.options.checks import problem_of
 from domain.options.order import in_order
 from schemas.errors import ErrorCode, RunbusError
+from schemas.options import Option
 
 Given: TypeAlias = Mapping[str, str | Sequence[str]]
 """What a run says: one value, or several of a multivalued option."""

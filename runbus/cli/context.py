@@ -20,7 +20,9 @@ Sections: TypeAlias = Mapping[str, Mapping[str, tuple[str, str]]]
 """Heading → command → (``module:attribute``, short help)."""
 
 
-OFFLINE: Final = frozenset({"runbus.cli.groups", "runbus.cli.contract", "runbus.cli.jobcheck"})
+OFFLINE: Final = frozenset(
+    {"runbus.cli.groups", "runbus.cli.contract", "runbus.cli.jobcheck", "runbus.cli.nodesfile"}
+)
 """What needs neither the bus nor its log."""
 
 

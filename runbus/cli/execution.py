@@ -15,6 +15,7 @@ from runbus.cli.follow import Following, execution_id
 from runbus.cli.render import (
     UNLIMITED,
     Column,
+    clean,
     duration,
     moment,
     print_facts,
@@ -25,7 +26,7 @@ from runbus.cli.render import (
     short_moment,
 )
 from runbus.cli.session import Session, connected
-from runbus.cli.show import JsonView, Output, TextView, end_text, set_text
+from runbus.cli.show import JsonView, OnlyNodes, Output, TextView, View, end_text, set_text
 from runbus.cli.steps import step_facts
 from runbus.cli.values import MOMENT
 from schemas import catalog
@@ -136,24 +137,32 @@ def _facts(view: ExecutionView) -> Iterator[tuple[str, str]]:
 @click.option("-f", "--follow", is_flag=True, help="Go on until it has ended.")
 @click.option("--offset", default=0, type=click.IntRange(0), metavar="N", help="Only what is behind this offset.")
 @click.option("--timestamps", is_flag=True, help="Put the time before each line.")
+@click.option("--node", "nodes", multiple=True, metavar="NAME", help="Only of this node; may be repeated.")
 @click.pass_obj
-def log(options: Options, execution_id_: str, *, follow: bool, offset: int, timestamps: bool) -> None:
+def log(
+    options: Options, execution_id_: str, *, follow: bool, offset: int, timestamps: bool, nodes: tuple[str, ...]
+) -> None:
     """Print the output of an execution: stdout to stdout, the rest to stderr.
 
+    Lines of an execution on several nodes bear the name of their node, and in a called job their step (2/1).
     With --json each line is one object with its offset. Ctrl-C says the offset to resume with.
     """
 
     async def work(session: Session) -> None:
         view = await _view(session, execution_id_)
-        text = TextView(Output(), view, timestamps=timestamps, framed=follow)
-        shown = JsonView(states=False) if options.as_json else text
-        following = Following(session, view, shown=shown, after_log_seq=offset, to_the_end=follow)
+        tags = False if len(set(nodes)) == 1 else None
+        text = TextView(Output(), view, timestamps=timestamps, framed=follow, tags=tags)
+        shown: View = JsonView(states=False) if options.as_json else text
+        only = OnlyNodes(shown, nodes) if nodes else None
+        following = Following(session, view, shown=only or shown, after_log_seq=offset, to_the_end=follow)
         handlers = {
             signal.SIGINT: lambda: following.leave(exits.ABORTED),
             signal.SIGTERM: following.terminate,
         }
         with following.interrupts(handlers):
             await following.run()
+        for name in only.missing if only else ():
+            shown.remark(f"The log has nothing of node {clean(name)}.")
 
     connected(options, work)
 

@@ -11,9 +11,11 @@ job = LazyGroup(
         "Commands": {
             "put": ("runbus.cli.jobput:put", "Store the jobs of job files: new ones, and changes."),
             "check": ("runbus.cli.jobcheck:check", "Check job files, without a connection."),
+            "export": ("runbus.cli.jobexport:export", "Write job files of stored jobs."),
             "list": ("runbus.cli.job:list_", "List the jobs of the project."),
             "show": ("runbus.cli.job:show", "Show one with all its steps."),
             "run": ("runbus.cli.job:run", "Run one, and follow it."),
+            "schedule": ("runbus.cli.schedule:schedule", "Show when one runs next by itself."),
             "remove": ("runbus.cli.job:remove", "Remove one; its executions stay."),
         }
     },
@@ -42,6 +44,7 @@ runner = LazyGroup(
             "show": ("runbus.cli.runner:show", "Show one with its plugins."),
             "ping": ("runbus.cli.runner:ping", "Ask one whether it answers."),
             "tags": ("runbus.cli.runner:tags", "Show or change its tags."),
+            "nodes": ("runbus.cli.runnernodes:nodes", "Show or say which nodes it serves."),
             "create": ("runbus.cli.runner:create", "Make one known before it first starts."),
             "drain": ("runbus.cli.runner:drain", "Let one finish its work and leave."),
             "remove": ("runbus.cli.runner:remove", "Forget one that is not connected."),
@@ -49,13 +52,28 @@ runner = LazyGroup(
     },
 )
 
+nodes = LazyGroup(
+    "nodes",
+    help="Load, list and filter nodes: what jobs are dispatched to.",
+    sections={
+        "Commands": {
+            "load": ("runbus.cli.nodes:load", "Replace the project's nodes by those of a file."),
+            "list": ("runbus.cli.nodes:list_", "List those that a filter selects, in order."),
+            "show": ("runbus.cli.nodes:show", "Show one with all its attributes."),
+            "filter": ("runbus.cli.nodesfile:filter_", "Try a filter on a file, without a connection."),
+        }
+    },
+)
+
 project = LazyGroup(
     "project",
-    help="Create and list projects.",
+    help="Create and list projects; show and change their settings.",
     sections={
         "Commands": {
             "create": ("runbus.cli.project:create", "Create a project."),
             "list": ("runbus.cli.project:list_", "List projects."),
+            "show": ("runbus.cli.project:show", "Show one with its settings."),
+            "set": ("runbus.cli.project:set_", "Change its settings."),
         }
     },
 )
@@ -66,6 +84,7 @@ service = LazyGroup(
     sections={
         "Services": {
             "registry": ("runbus.cli.service:registry", "Knows the runners and projects."),
+            "nodesource": ("runbus.cli.service:nodesource", "Knows the nodes of each project."),
             "dispatcher": ("runbus.cli.service:dispatcher", "Takes runs, and hands them to runners."),
         }
     },

@@ -71,7 +71,7 @@ def _facts(found: JobDefinition) -> Iterator[tuple[str, str]]:
     yield "description", found.description
     change = " (a run may choose another target)" if found.runner_editable else ""
     yield "runs on", target(found.runner) + change
-    yield "timeout", duration(found.timeout_s)
+    yield "timeout", found.timeout
 
 
 @click.command(cls=SharedCommand, epilog=exits.HELP)

@@ -17,7 +17,7 @@ from runbus.cli.failure import paint
 from runbus.cli.render import print_json
 from runbus.cli.settings import settings_of
 from schemas.errors import ErrorCode, RunbusError
-from schemas.jobs import JobDefinition
+from schemas.jobs import MAX_JOB_FILE_BYTES, JobDefinition
 
 _PLACED: Final = re.compile(r"(?P<place>.*?:\d+:\d+): (?:(?P<path>[^\s:]+): )?(?P<text>.*)", re.DOTALL)
 _NOT_NOW: Final = re.compile(r"(?P<place>.*?): (?P<text>it could not run now\. .*)", re.DOTALL)
@@ -112,16 +112,26 @@ def file_name(file: str) -> str:
 
 
 def read_text(file: str) -> str:
-    """A file as text. Raises ``invalid_job`` where it is none."""
-    data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    """A file as text. Raises ``invalid_job`` where it is none, and where it is too large to be read at all."""
+    if file == "-":
+        data = sys.stdin.buffer.read(MAX_JOB_FILE_BYTES + 1)
+    else:
+        with Path(file).open("rb") as stream:
+            data = stream.read(MAX_JOB_FILE_BYTES + 1)
+    if len(data) > MAX_JOB_FILE_BYTES:
+        raise _unreadable(file, (1, 1), f"longer than {MAX_JOB_FILE_BYTES >> 20} MiB; split the file")
     try:
         return data.decode()
     except UnicodeDecodeError as cause:
         before = data[: cause.start]
-        line, column = before.count(b"\n") + 1, cause.start - before.rfind(b"\n")
-        text = "not UTF-8 text; save it as UTF-8"
-        raise RunbusError(
-            ErrorCode.INVALID_JOB,
-            f"{file_name(file)}:{line}:{column}: {text}",
-            details={"problems": [{"line": line, "column": column, "path": "", "text": text}]},
-        ) from None
+        place = before.count(b"\n") + 1, cause.start - before.rfind(b"\n")
+        raise _unreadable(file, place, "not UTF-8 text; save it as UTF-8") from None
+
+
+def _unreadable(file: str, place: tuple[int, int], text: str) -> RunbusError:
+    line, column = place
+    return RunbusError(
+        ErrorCode.INVALID_JOB,
+        f"{file_name(file)}:{line}:{column}: {text}",
+        details={"problems": [{"line": line, "column": column, "path": "", "text": text}]},
+    )

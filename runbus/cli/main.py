@@ -16,9 +16,10 @@ SECTIONS = {
         "job": ("runbus.cli.groups:job", "Store, show and run jobs."),
         "execution": ("runbus.cli.groups:execution", "Find, show, follow and abort executions."),
     },
-    "Runners and projects": {
+    "Runners, nodes and projects": {
         "runner": ("runbus.cli.groups:runner", "Start runners; list, ping, tag and drain them."),
-        "project": ("runbus.cli.groups:project", "Create and list projects."),
+        "nodes": ("runbus.cli.groups:nodes", "Load, list and filter the nodes of a project."),
+        "project": ("runbus.cli.groups:project", "Create, list and set up projects."),
     },
     "Operation": {
         "up": ("runbus.cli.up:up", "Start NATS, the services and a Local Runner on this machine."),

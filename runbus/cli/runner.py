@@ -111,6 +111,8 @@ def _facts(view: RunnerView) -> Iterator[tuple[str, str]]:
     yield "tags", ", ".join(view.tags) or "none"
     yield "local", "yes: it is the Local Runner" if view.local else ""
     yield "projects", ", ".join(view.projects)
+    for project, node_filter in sorted(view.node_filters.items()):
+        yield "nodes", f"{node_filter} (project {project})"
     yield "running", f"{view.running} of {view.max_running}" if view.version else ""
     yield "last seen", f"{ago(view.last_seen_at)} ({moment(view.last_seen_at)})" if view.last_seen_at else "never"
     yield "up for", duration(view.uptime_s) if view.status in TAKES_WORK else ""

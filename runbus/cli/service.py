@@ -53,6 +53,18 @@ def registry(ctx: click.Context, /, **given: Any) -> None:
 
 
 @click.command(cls=ServiceCommand)
+@_REPLICAS
+@_options_of_services
+@click.pass_context
+def nodesource(ctx: click.Context, /, **given: Any) -> None:
+    """Run a nodesource: it knows the nodes of each project."""
+    from services.nodesource.app import NAME, run  # noqa: PLC0415
+    from services.nodesource.settings import NodesourceSettings  # noqa: PLC0415
+
+    ctx.exit(run_configured(NAME, lambda: _settings(ctx, NodesourceSettings, given), run, use_uvloop=True))
+
+
+@click.command(cls=ServiceCommand)
 @click.option("--data-dir", type=click.Path(file_okay=False), help="Where its ledger is kept.  [runbus-data]")
 @_REPLICAS
 @_ACK_WAIT

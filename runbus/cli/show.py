@@ -6,13 +6,14 @@ import asyncio
 import base64
 import os
 import sys
-import time
+from collections.abc import Collection
 from typing import Protocol, TextIO
 
 import click
 import msgspec
 
 from runbus.cli.failure import paint, reference
+from runbus.cli.loglines import LineHeads, of_nodes
 from runbus.cli.render import clean, duration, print_json_line, sentence, state_text
 from runbus.client import LogPiece
 from schemas.api import ExecutionView
@@ -48,7 +49,8 @@ class Output:
     """Our stdout and stderr as bytes. A remark never stands behind half a line."""
 
     def __init__(self) -> None:
-        self._same = _same_file(sys.stdout, sys.stderr)
+        self.is_one_file = _same_file(sys.stdout, sys.stderr)
+        """Whether stdout and stderr end in the same place."""
         self._open_lines = {"stdout": False, "stderr": False}
 
     async def write(self, stream: str, data: bytes) -> None:
@@ -56,7 +58,12 @@ class Output:
         file = sys.stdout if stream == "stdout" else sys.stderr
         if file is not None and data:
             await asyncio.to_thread(_write_all, file, data)
-            self._open_lines["stderr" if self._same else stream] = not data.endswith(b"\n")
+            self._open_lines["stderr" if self.is_one_file else stream] = not data.endswith(b"\n")
+
+    def is_terminal(self, stream: str) -> bool:
+        """Whether someone looks at what is written there."""
+        file = sys.stdout if stream == "stdout" else sys.stderr
+        return file is not None and file.isatty()
 
     def remark(self, text: str) -> None:
         """A line on stderr."""
@@ -66,18 +73,31 @@ class Output:
 
 
 class TextView:
-    """For people: the runner at the top, then the output, then the end."""
+    """For people: the runner at the top, then the output, then the end.
 
-    def __init__(self, output: Output, view: ExecutionView, *, timestamps: bool = False, framed: bool = True) -> None:
+    Lines bear the name of their node where there is more than one, unless ``tags`` says otherwise.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        view: ExecutionView,
+        *,
+        timestamps: bool = False,
+        framed: bool = True,
+        tags: bool | None = None,
+    ) -> None:
         self._output = output
         self._view = view
         self._framed = framed
-        self._stamps = _Stamps() if timestamps else None
+        self._heads = LineHeads(stamps=timestamps, tags=tags, one_file=output.is_one_file)
+        self._heads.expect_nodes(view.node_count or 0)
         self._told: tuple[str, int] = ("", 0)
 
     def state(self, view: ExecutionView) -> None:
         """The top line once a runner has it, the last line once it has ended."""
         self._view = view
+        self._heads.expect_nodes(view.node_count or 0)
         if view.runner:
             self._top(view.runner, view.attempt)
         if view.state in FINAL and self._framed:
@@ -88,14 +108,15 @@ class TextView:
         if not self._told[0]:
             self._top(piece.runner, 1)
         for entry in piece.entries:
-            data = entry_bytes(entry)
-            if self._stamps:
-                data = self._stamps.put_before_lines(entry, data)
-            await self._output.write("stdout" if entry.stream == "stdout" else "stderr", data)
+            file = "stdout" if entry.stream == "stdout" else "stderr"
+            coloured = self._output.is_terminal(file)
+            data = self._heads.put_before_lines(entry, entry_bytes(entry), coloured=coloured)
+            await self._output.write(file, data)
 
     def remark(self, text: str) -> None:
         """To stderr."""
         self._output.remark(text)
+        self._heads.interrupted()
 
     def _top(self, runner: str, attempt: int) -> None:
         if self._framed and self._told != (runner, attempt):
@@ -129,25 +150,34 @@ class JsonView:
         """Nothing: it is for people."""
 
 
-class _Stamps:
-    """Puts the local time before each line of each stream."""
+class OnlyNodes:
+    """Another view, of some nodes only."""
 
-    def __init__(self) -> None:
-        self._within_line = {"stdout": False, "stderr": False, "runner": False}
+    def __init__(self, shown: View, nodes: Collection[str]) -> None:
+        self._shown = shown
+        self._missing = dict.fromkeys(nodes)
+        self._nodes = frozenset(nodes)
 
-    def put_before_lines(self, entry: LogEntry, data: bytes) -> bytes:
-        local = time.localtime(entry.at)
-        stamp = f"{time.strftime('%Y-%m-%d %H:%M:%S', local)}.{int(entry.at % 1 * 1000):03d} ".encode()
-        lines = data.splitlines(keepends=True) if data.count(b"\r") == 0 else _lines(data)
-        stamped = [line if at == 0 and self._within_line[entry.stream] else stamp + line
-                   for at, line in enumerate(lines)]  # fmt: skip
-        self._within_line[entry.stream] = not data.endswith(b"\n")
-        return b"".join(stamped)
+    @property
+    def missing(self) -> list[str]:
+        """The nodes of which nothing has come."""
+        return list(self._missing)
 
+    def state(self, view: ExecutionView) -> None:
+        """As the other shows it."""
+        self._shown.state(view)
 
-def _lines(data: bytes) -> list[bytes]:
-    parts = data.split(b"\n")
-    return [part + b"\n" for part in parts[:-1]] + ([parts[-1]] if parts[-1] else [])
+    async def piece(self, piece: LogPiece) -> None:
+        """What of it is of these nodes."""
+        found = of_nodes(piece, self._nodes)
+        if found.entries:
+            for entry in found.entries:
+                self._missing.pop(entry.node, None)
+            await self._shown.piece(found)
+
+    def remark(self, text: str) -> None:
+        """As the other shows it."""
+        self._shown.remark(text)
 
 
 def entry_bytes(entry: LogEntry) -> bytes:

@@ -155,9 +155,10 @@ class _Notified(asyncio.DatagramProtocol):
 
 
 def part_specs(common: Mapping[str, str], runners: list[PartSpec]) -> list[PartSpec]:
-    """Registry and dispatcher, and then these runners, with the environment all of them share."""
+    """Registry, nodesource and dispatcher, and then these runners, with the environment all of them share."""
     centre = [
         PartSpec(name="registry", module="services.registry", env=dict(common)),
+        PartSpec(name="nodesource", module="services.nodesource", env=dict(common)),
         PartSpec(name="dispatcher", module="services.dispatcher", env=dict(common)),
     ]
     return centre + [msgspec.structs.replace(runner, env={**common, **runner.env}) for runner in runners]

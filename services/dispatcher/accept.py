@@ -1,30 +1,28 @@
-"""The life of a job request in a dispatcher, top to bottom: check, resolve, store, hand to a runner set."""
+"""The life of a job request in a dispatcher, top to bottom: resolve, enter, store, hand to a runner set."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import msgspec
 import structlog
 
 from bus.connection import Bus, Condition, WrongLastSequenceError
+from bus.parcels import Parcels
 from domain import execution as fold
-from domain.selection import selector_of_run, tag_set_of
 from schemas.api import ExecutionView, RunRequest
 from schemas.codec import decode, encode
 from schemas.errors import ErrorCode, RunbusError
-from schemas.events import ExecutionQueued
-from schemas.jobs import JobDefinition, Step
+from schemas.events import Assignment, ExecutionQueued
 from schemas.subjects import AUTHOR_DISPATCHER, WHOLE_EXECUTION, Subjects
-from schemas.tokens import TagSet, identifier
-from services.dispatcher.assignments import FIRST_ASSIGNMENT, Assignments
-from services.dispatcher.fleet import Fleet
-from services.dispatcher.jobs import JobStore
+from services.dispatcher.assignments import Assignments
+from services.dispatcher.notify.publishing import open_notifications
+from services.dispatcher.overlap import Overlap
+from services.dispatcher.resolve import Resolved, Resolver
+from services.dispatcher.secrets import SecretKeeper
 from services.dispatcher.sets import SetsInUse
 
-TITLE_CHARS: Final = 120
 _ROOM_BYTES: Final = 32 * 1024
 _OUTCOME_BYTES: Final = 192
 """What the end of an execution adds to its view, and of each step: all of it must fit one message."""
@@ -40,60 +38,58 @@ class Acceptance:
         bus: Bus,
         subjects: Subjects,
         *,
-        jobs: JobStore,
-        fleet: Fleet,
+        resolver: Resolver,
         sets: SetsInUse,
-        require_project: Callable[[str], Awaitable[None]],
+        overlap: Overlap,
+        keeper: SecretKeeper,
     ) -> None:
         self._bus = bus
         self._subjects = subjects
-        self._jobs = jobs
-        self._fleet = fleet
+        self._resolver = resolver
         self._assignments = Assignments(bus, subjects)
         self._sets = sets
-        self._require_project = require_project
+        self._overlap = overlap
+        self._keeper = keeper
 
-    async def accept(self, request: RunRequest, fresh_id: str) -> ExecutionView:
+    async def accept(self, request: RunRequest, fresh_id: str, *, durable: bool = False) -> ExecutionView:
         """Accept a request: when this returns, the execution is durable and on its way.
 
         ``fresh_id`` is its id where the request brings none. With the requester's own id the request is
-        idempotent. Raises the typed error that says why it was refused; then nothing was stored.
+        idempotent. Raises the typed error that says why it was refused; then nothing was stored. An execution that
+        several runners serve is only stored here: the orchestrator hands its assignments out.
         """
-        queued, tags = await self._resolve(request, fresh_id)
-        await self._sets.ensure(queued.project, tags)
+        resolved = await self._resolver.resolve(request, fresh_id, durable=durable)
+        await self._sets.ensure(request.project, resolved.tags)
+        if resolved.job is not None:
+            await self._overlap.enter(resolved.job, resolved.queued.execution)
+        queued = await self._with_plan(resolved)
+        self._require_room(queued)
+        if resolved.secrets is not None:
+            self._keeper.hold(queued.project, queued.execution, resolved.secrets)
         if request.id:
             return await self._store_once(queued)
-        await asyncio.gather(self._append_queued(queued), self._assignments.publish(queued))
+        await asyncio.gather(self._append_queued(queued), self._hand_out(queued))
         log.info("execution.queued", execution=queued.execution, project=queued.project, set=queued.set)
         return fold.apply(fold.begin(queued), queued)
 
-    async def _resolve(self, request: RunRequest, fresh_id: str) -> tuple[ExecutionQueued, TagSet]:
-        """Everything that can refuse, before anything is stored."""
-        await self._require_project(request.project)
-        job = await self._jobs.find(request.project, request.job) if request.job else None
-        _require_sound(request, job)
-        tags = tag_set_of(selector_of_run(job, request.runner))
-        steps = job.steps if job else request.steps
-        plugins = {step.plugin for step in steps}
-        await self._fleet.require(request.project, tags, plugins, request.when_no_runner)
-        now = datetime.now(UTC)
-        deadline = now + timedelta(seconds=request.deadline_s) if request.deadline_s is not None else None
-        queued = ExecutionQueued(
-            execution=identifier("execution id", request.id or fresh_id),
-            project=request.project,
-            at=now,
-            title=job.ref.path if job else title_of(steps),
-            steps=steps,
-            set=tags.token,
-            job=job.ref if job else None,
-            user=request.user,
-            timeout_s=_smaller(job.timeout_s if job else None, request.timeout_s),
-            deadline_at=deadline,
-            assignments=[FIRST_ASSIGNMENT],
-        )
-        room = _ROOM_BYTES + _OUTCOME_BYTES * len(steps)
+    async def _with_plan(self, resolved: Resolved) -> ExecutionQueued:
+        """Park the whole assignment first, where the message to the runner only names it."""
+        if resolved.template is None:
+            return resolved.queued
+        name = await self._park(resolved.template)
+        return msgspec.structs.replace(resolved.queued, plan=name)
+
+    async def _park(self, template: Assignment) -> str:
+        parcels = await Parcels.open(self._bus, self._subjects.parcels_bucket)
+        return await parcels.put(encode(template))
+
+    def _require_room(self, queued: ExecutionQueued) -> None:
+        room = _ROOM_BYTES + _OUTCOME_BYTES * len(queued.steps)
         self._bus.checked("the execution, with what its end adds", encode(queued) + bytes(room))
-        return queued, tags
+
+    async def _hand_out(self, queued: ExecutionQueued) -> None:
+        if not queued.orchestrated:
+            await self._assignments.publish(queued)
 
     async def _store_once(self, queued: ExecutionQueued) -> ExecutionView:
         """The event first, on the condition that there is none: whoever is second meets the first one's."""
@@ -101,7 +97,7 @@ class Acceptance:
             await self._append_queued(queued)
         except WrongLastSequenceError:
             queued = await self._stored(queued)
-        await self._assignments.publish(queued)
+        await self._hand_out(queued)
         return fold.apply(fold.begin(queued), queued)
 
     async def _stored(self, queued: ExecutionQueued) -> ExecutionQueued:
@@ -120,43 +116,9 @@ class Acceptance:
 
     async def _append_queued(self, queued: ExecutionQueued) -> None:
         names = queued.project, queued.execution, WHOLE_EXECUTION
+        await open_notifications(self._bus, self._subjects, queued)
         await self._bus.append(
             self._subjects.event(*names, AUTHOR_DISPATCHER),
             encode(queued),
             condition=Condition(self._subjects.events_of_assignment(*names), 0),
         )
-
-
-def title_of(steps: list[Step]) -> str:
-    """The first line of what an ad hoc run runs."""
-    config = steps[0].config
-    text = str(config.get("command") or config.get("script") or config.get("file") or steps[0].plugin)
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#!")]
-    return (lines[0] if lines else steps[0].plugin)[:TITLE_CHARS]
-
-
-def _require_sound(request: RunRequest, job: JobDefinition | None) -> None:
-    if bool(request.job) == bool(request.steps):
-        raise RunbusError(
-            ErrorCode.INVALID_MESSAGE,
-            "a run names a stored job ('job') or brings steps ('steps', at least one): one of the two, not both.",
-        )
-    if request.options:
-        where = f"job {job.ref.path!r}" if job else "an ad hoc run"
-        name = sorted(request.options)[0]
-        raise RunbusError(
-            ErrorCode.UNKNOWN_OPTION,
-            f"{where} has no option {name[:80]!r}: leave it out.",
-            details={"options": sorted(request.options)},
-        )
-    for field in ("timeout_s", "deadline_s"):
-        value = getattr(request, field)
-        if value is not None and not 0 < value < 10**9:
-            raise RunbusError(
-                ErrorCode.INVALID_MESSAGE, f"{field} is {value:g}: give seconds, above 0.", details={"field": field}
-            )
-
-
-def _smaller(one: float | None, other: float | None) -> float | None:
-    limits = [limit for limit in (one, other) if limit is not None]
-    return min(limits) if limits else None

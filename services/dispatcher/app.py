@@ -7,32 +7,21 @@ from typing import Final
 
 import structlog
 
-from bus.bucket import Bucket
 from bus.connection import Bus, connect
-from bus.endpoint import Answerer, serve_api
+from bus.endpoint import Answerer, answer_on, route, serve_api
 from bus.lifecycle import EXIT_OK, Background, StopSignal, notify
 from bus.streams import ensure_consumer, ensure_stream
-from schemas.api import DEFAULT_PROJECT, ProjectRecord, SetRecord
+from schemas import catalog
+from schemas.api import DEFAULT_PROJECT
 from schemas.errors import ErrorCode, RunbusError
-from schemas.jobs import JobDefinition
-from schemas.runners import RunnerRecord
 from schemas.subjects import Subjects
 from schemas.tokens import TagSet
 from schemas.version import VERSION
-from services.dispatcher.accept import Acceptance
-from services.dispatcher.ending import Ending
-from services.dispatcher.fleet import Fleet
-from services.dispatcher.handlers import Handlers
-from services.dispatcher.jobs import JobStore
 from services.dispatcher.ledger import Ledger
-from services.dispatcher.ledger_feed import LedgerFeed
-from services.dispatcher.live import LiveExecutions
-from services.dispatcher.losses import LossWatch
-from services.dispatcher.projects import Projects
-from services.dispatcher.requests import DurableRequests
-from services.dispatcher.sets import SetsInUse
+from services.dispatcher.notify.publishing import make_notify_stream
+from services.dispatcher.parts import assemble
+from services.dispatcher.schedules import make_schedules_stream
 from services.dispatcher.settings import DispatcherSettings
-from services.dispatcher.unassigned import UnassignedWatch
 
 NAME: Final = "dispatcher"
 
@@ -64,45 +53,25 @@ async def make_streams(bus: Bus, subjects: Subjects, *, replicas: int, ack_wait_
     for name, subject in zip(names, filters, strict=True):
         work_queue = name in (subjects.requests_stream, subjects.jobs_stream)
         await ensure_stream(bus, name, subject, work_queue=work_queue, replicas=replicas)
+    await make_notify_stream(bus, subjects, replicas=replicas, ack_wait_s=ack_wait_s)
     await ensure_consumer(
         bus, subjects.requests_stream, subjects.requests_consumer, subjects.request("*"), ack_wait_s=ack_wait_s
     )
+    await make_schedules_stream(bus, subjects, replicas=replicas, ack_wait_s=ack_wait_s)
 
 
 async def serve(bus: Bus, subjects: Subjects, settings: DispatcherSettings, ledger: Ledger, stop: StopSignal) -> None:
     """Run all parts. Stopping: no more requests are taken, those in hand are answered, then the rest ends."""
-    replicas = settings.replicas
-    sets = SetsInUse(
-        bus, subjects, await Bucket.open(bus, subjects.sets_bucket, SetRecord, replicas=replicas),
-        ack_wait_s=settings.ack_wait_s,
-    )  # fmt: skip
-    jobs = JobStore(await Bucket.open(bus, subjects.jobs_bucket, JobDefinition, replicas=replicas))
-    projects = Projects(await Bucket.open(bus, subjects.projects_bucket, ProjectRecord, replicas=replicas))
-    fleet = Fleet(bus, subjects)
-    start_seq = max(ledger.last_seq, await bus.last_seq(subjects.events_stream))
-    feed = LedgerFeed(bus, subjects, ledger, start_seq=start_seq)
-    live = LiveExecutions(bus, subjects, ledger, feed, start_seq=start_seq)
-    ending = Ending(bus, subjects, live, fleet)
-    runners = await Bucket.open(bus, subjects.runners_bucket, RunnerRecord, replicas=replicas)
-    losses = LossWatch(bus, subjects, live=live, ending=ending, record_of=runners.get)
-    unassigned = UnassignedWatch(bus, subjects, live=live, sets=sets, ending=ending)
-    acceptance = Acceptance(bus, subjects, jobs=jobs, fleet=fleet, sets=sets, require_project=projects.require)
-    requests = DurableRequests(bus, subjects, acceptance)
-    handlers = Handlers(
-        acceptance=acceptance, ending=ending, live=live, ledger=ledger, jobs=jobs, fleet=fleet, sets=sets,
-        projects=projects,
-    )  # fmt: skip
-    live.on_view(ending.watch_deadline)
-    await sets.ensure(DEFAULT_PROJECT, TagSet.local())
-    await bus.subscribe(subjects.fleet_changed(), fleet.forget)
-    await bus.subscribe(subjects.fleet_changed(), losses.take_fleet_change)
+    parts = await assemble(bus, subjects, settings, ledger)
+    await parts.sets.ensure(DEFAULT_PROJECT, TagSet.local())
+    await bus.subscribe(subjects.fleet_changed(), parts.fleet.forget)
+    await bus.subscribe(subjects.fleet_changed(), parts.losses.take_fleet_change)
     answerer = Answerer(bus, NAME)
-    async with Background(
-        jobs.following.run(), projects.following.run(), live.following.run(), feed.run(), live.adopt_older(),
-        losses.run(), unassigned.run(), requests.run(),
-    ) as background:  # fmt: skip
-        await asyncio.gather(jobs.following.caught_up.wait(), projects.following.caught_up.wait())
-        service = await serve_api(bus, f"runbus-{NAME}", VERSION, handlers.routes(subjects), answerer)
+    own = route(subjects, catalog.SECRETS, parts.keeper.tell, runner=parts.keeper.instance)
+    await answer_on(bus, own, answerer)
+    async with Background(*parts.background()) as background:
+        await asyncio.gather(parts.jobs.following.caught_up.wait(), parts.projects.following.caught_up.wait())
+        service = await serve_api(bus, f"runbus-{NAME}", VERSION, parts.handlers.routes(subjects), answerer)
         await bus.flush()
         notify("READY=1")
         log.info("ready", prefix=subjects.prefix, ledger=str(settings.ledger_path), ledger_seq=ledger.last_seq)
@@ -110,7 +79,7 @@ async def serve(bus: Bus, subjects: Subjects, settings: DispatcherSettings, ledg
         notify("STOPPING=1")
         log.info("stopping", reason=stop.reason)
         await service.stop()
-        await requests.close()
+        await parts.close()
         await answerer.finish(within_s=5.0)
 
 

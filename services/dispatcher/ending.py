@@ -17,7 +17,7 @@ from schemas.events import AbortRequested, AssignmentFinished, AssignmentStarted
 from schemas.states import FINAL, ExecutionState, RunnerStatus
 from schemas.subjects import AUTHOR_DISPATCHER, WHOLE_EXECUTION, Subjects
 from schemas.tokens import TagSet
-from services.dispatcher.assignments import FIRST_ASSIGNMENT, Assignments
+from services.dispatcher.assignments import Assignments, Piece, pieces_of
 from services.dispatcher.fleet import Fleet, why_nobody
 from services.dispatcher.live import Key, LiveExecutions
 
@@ -74,12 +74,12 @@ class Ending:
         user = view.abort_requested_by or ""
         await self._end(view, ExecutionState.ABORTED, _aborted(user, ""), user=user)
 
-    async def lose(self, view: ExecutionView, error: ErrorInfo) -> bool:
+    async def lose(self, piece: Piece, error: ErrorInfo) -> bool:
         """End what its claimant will not; False if that ended it first, or it is not the claimant's."""
-        last = await self._last_event(view)
-        if last is None or not isinstance(last[1], AssignmentStarted) or last[1].instance != view.instance:
+        last = await self._last_event(piece)
+        if last is None or not isinstance(last[1], AssignmentStarted) or last[1].instance != piece.instance:
             return False
-        return await self._store_end(view, last, ExecutionState.LOST, error)
+        return await self._store_end(piece, last, ExecutionState.LOST, error)
 
     def watch_deadline(self, view: ExecutionView) -> None:
         """Set the clock of an execution that has a deadline; called at every change of an unfinished one."""
@@ -128,26 +128,32 @@ class Ending:
         return why_nobody(view.project, tags, reply)
 
     async def _end(self, view: ExecutionView, state: ExecutionState, error: ErrorInfo, *, user: str = "") -> None:
+        """End every assignment that has not ended."""
+        await asyncio.gather(*(self._end_piece(piece, state, error, user=user) for piece in pieces_of(view)))
+
+    async def _end_piece(self, piece: Piece, state: ExecutionState, error: ErrorInfo, *, user: str) -> None:
         """Queued: end it here, unless a runner claims it first. Running: have its runner end it."""
-        last = await self._last_event(view)
+        last = await self._last_event(piece)
         if last is None:
-            if await self._store_end(view, None, state, error):
+            if await self._store_end(piece, None, state, error):
                 return
-            last = await self._last_event(view)
+            last = await self._last_event(piece)
         if last is None or not isinstance(last[1], AssignmentStarted):
             return
         request = RunnerAbortRequest(
-            execution=view.id, project=view.project, assignment=FIRST_ASSIGNMENT, state=state, user=user,
+            execution=piece.execution, project=piece.project, assignment=piece.assignment, state=state, user=user,
             reason=error.message,
         )  # fmt: skip
         runner = last[1].runner
-        if refusal := await self._ask_runner(request, runner, claim_seq=last[0]):
-            log.warning("abort.not_by_runner", execution=view.id, runner=runner, reason=refusal)
+        if refusal := await self._ask_runner(request, piece, runner, claim_seq=last[0]):
+            log.warning("abort.not_by_runner", execution=piece.execution, runner=runner, reason=refusal)
             note = f"{error.message} Its runner {runner} {refusal}"
             fenced = ErrorInfo(code=error.code, message=note, error_id=error.error_id, origin=error.origin)
-            await self._store_end(view, last, state, fenced)
+            await self._store_end(piece, last, state, fenced)
 
-    async def _ask_runner(self, request: RunnerAbortRequest, runner: str, *, claim_seq: int) -> str:
+    async def _ask_runner(
+        self, request: RunnerAbortRequest, piece: Piece, runner: str, *, claim_seq: int
+    ) -> str:
         """Have a runner end what it claimed; why it does not, or nothing.
 
         One that has just claimed does not know it for a moment; one that was restarted never will.
@@ -163,22 +169,22 @@ class Ending:
             if done.found:
                 return ""
             await asyncio.sleep(_ASK_AGAIN_S)
-            last = await self._last_event_of(request.project, request.execution)
+            last = await self._last_event(piece)
             if last is None or last[0] != claim_seq:
                 return ""
         return "does not know it any more; what was done by then is not known."
 
     async def _store_end(
-        self, view: ExecutionView, last: Stored | None, state: ExecutionState, error: ErrorInfo
+        self, piece: Piece, last: Stored | None, state: ExecutionState, error: ErrorInfo
     ) -> bool:
         """Publish the end behind ``last`` (None: no runner has claimed it); False if something else came first."""
         seq, event = last or (0, None)
         claim = event if isinstance(event, AssignmentStarted) else None
-        names = view.project, view.id, FIRST_ASSIGNMENT
+        names = piece.project, piece.execution, piece.assignment
         now = datetime.now(UTC)
         finished = AssignmentFinished(
-            execution=view.id, assignment=FIRST_ASSIGNMENT, project=view.project, at=now, state=state, error=error,
-            attempt=claim.attempt if claim else 1, runner=claim.runner if claim else "",
+            execution=piece.execution, assignment=piece.assignment, project=piece.project, at=now, state=state,
+            error=error, attempt=claim.attempt if claim else 1, runner=claim.runner if claim else "",
             duration_s=(now - claim.at).total_seconds() if claim else 0.0,
         )  # fmt: skip
         condition = Condition(self._subjects.events_of_assignment(*names), seq)
@@ -188,15 +194,14 @@ class Ending:
             )
         except WrongLastSequenceError:
             return False
-        log.info("execution.ended", execution=view.id, state=state, error=error.message, error_id=error.error_id)
-        await self._assignments.discard(view)
+        log.info(
+            "execution.ended", execution=piece.execution, state=state, error=error.message, error_id=error.error_id
+        )
+        await self._assignments.discard(piece)
         return True
 
-    async def _last_event(self, view: ExecutionView) -> Stored | None:
-        return await self._last_event_of(view.project, view.id)
-
-    async def _last_event_of(self, project: str, execution: str) -> Stored | None:
-        subject = self._subjects.events_of_assignment(project, execution, FIRST_ASSIGNMENT)
+    async def _last_event(self, piece: Piece) -> Stored | None:
+        subject = self._subjects.events_of_assignment(piece.project, piece.execution, piece.assignment)
         stored = await self._bus.last_message(self._subjects.events_stream, subject)
         if stored is None:
             return None

@@ -9,7 +9,7 @@ from typing import Final
 from bus.connection import Bus, Heard
 from domain.fleet import TAKES_WORK
 from schemas import catalog
-from schemas.api import MatchReply, MatchRequest, WhenNoRunner
+from schemas.api import MatchReply, MatchRequest, RunnerListRequest, WhenNoRunner
 from schemas.errors import ErrorCode, RunbusError, plugin_not_found
 from schemas.runners import RunnerView
 from schemas.subjects import Subjects
@@ -41,6 +41,11 @@ class Fleet:
         reply = await self._bus.call(self._subjects, catalog.MATCH, request)
         self._matches[project, tags] = (now_s, reply)
         return reply
+
+    async def serving(self, project: str) -> list[RunnerView]:
+        """The runners of a project, as they are now."""
+        request = RunnerListRequest(project=project)
+        return (await self._bus.call(self._subjects, catalog.RUNNER_LIST, request)).runners
 
     async def require(self, project: str, tags: TagSet, plugins: Iterable[str], when_none: WhenNoRunner) -> None:
         """Return if a connected runner matches and bears every plugin.
@@ -81,7 +86,10 @@ def why_nobody(project: str, tags: TagSet, reply: MatchReply) -> str:
 
 def _require_plugins(connected: list[RunnerView], plugins: list[str]) -> None:
     """Some one runner must bear them all; the text names the one that would have been preferred."""
-    borne = {runner.id: {plugin.name for plugin in runner.plugins if not plugin.problem} for runner in connected}
+    borne = {
+        runner.id: {plugin.name for plugin in runner.plugins if plugin.kind == "step" and not plugin.problem}
+        for runner in connected
+    }
     if any(borne[runner.id].issuperset(plugins) for runner in connected):
         return
     first = connected[0].id

@@ -10,7 +10,9 @@ import msgspec
 from bus.endpoint import Route, route
 from domain.ids import new_execution_id
 from domain.jobfile import read_job_file
+from domain.schedule import check_schedule
 from domain.selection import tag_set_of
+from domain.workflow.plugins import plugins_of
 from schemas import catalog
 from schemas.api import (
     AbortRequest,
@@ -38,6 +40,7 @@ from services.dispatcher.fleet import Fleet
 from services.dispatcher.jobs import JobStore
 from services.dispatcher.ledger import Ledger
 from services.dispatcher.live import LiveExecutions, is_whole
+from services.dispatcher.notify.service import Notifications
 from services.dispatcher.projects import Projects
 from services.dispatcher.sets import SetsInUse
 
@@ -58,6 +61,7 @@ class Handlers:
         fleet: Fleet,
         sets: SetsInUse,
         projects: Projects,
+        notifications: Notifications,
     ) -> None:
         self._acceptance = acceptance
         self._ending = ending
@@ -67,6 +71,7 @@ class Handlers:
         self._fleet = fleet
         self._sets = sets
         self._projects = projects
+        self._notifications = notifications
 
     def routes(self, subjects: Subjects) -> list[Route]:
         """The whole of the dispatcher's interface."""
@@ -117,8 +122,10 @@ class Handlers:
         """Store the jobs of a file, all or none; warn of targets that nobody serves now."""
         await self._projects.require(request.project)
         read = read_job_file(request.text, project=request.project, file=request.file)
-        created, updated = await self._jobs.put(read.jobs)
         warnings = list(read.warnings)
+        for job in read.jobs:
+            warnings += await self._checked(job)
+        created, updated = await self._jobs.put(read.jobs)
         for job in read.jobs:
             warnings += await self._warn(job)
         return JobPutReply(created=created, updated=updated, warnings=warnings)
@@ -139,12 +146,23 @@ class Handlers:
         await self._jobs.remove(request.project, request.job)
         return Done()
 
+    async def _checked(self, job: JobDefinition) -> list[str]:
+        """What a file's reader cannot judge. Raises ``invalid_job`` for a bad schedule or notification."""
+        try:
+            if job.schedule is not None:
+                check_schedule(job.schedule)
+            return await self._notifications.check(job)
+        except RunbusError as error:
+            raise RunbusError(error.code, f"{job.ref.path}: {error.message}", details=error.details) from error
+
     async def _warn(self, job: JobDefinition) -> list[str]:
         """Add the job's set, so that runners bind to it before its first run, and say what it lacks today."""
+        if job.runner is not None and "${" in job.runner.filter:
+            return []
         tags = tag_set_of(job.runner)
         await self._sets.ensure(job.project, tags)
         try:
-            await self._fleet.require(job.project, tags, {step.plugin for step in job.steps}, WhenNoRunner.FAIL)
+            await self._fleet.require(job.project, tags, plugins_of(job.steps), WhenNoRunner.FAIL)
         except RunbusError as error:
             return [f"{job.ref.path}: it could not run now. {error.message}"]
         return []

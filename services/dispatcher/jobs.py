@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 
 from bus.bucket import Bucket
 from bus.follow import Follower
@@ -17,6 +18,28 @@ class JobStore:
         self._bucket = bucket
         self._jobs: dict[str, dict[str, JobDefinition]] = {}
         self.following: Follower = bucket.watch(self._take)
+        self._on_change: Callable[[str, str], None] = lambda _project, _uuid: None
+
+    def on_change(self, callback: Callable[[str, str], None]) -> None:
+        """Call back with project and uuid of every job heard of: those there at first, changed ones, removed ones."""
+        self._on_change = callback
+
+    def known(self, project: str, uuid: str) -> JobDefinition | None:
+        """A job by its uuid, as far as heard."""
+        return self._jobs.get(project, {}).get(uuid)
+
+    def everything(self) -> list[JobDefinition]:
+        """All jobs of all projects, as far as heard."""
+        return [job for jobs in self._jobs.values() for job in jobs.values()]
+
+    async def current(self, project: str, uuid: str) -> JobDefinition | None:
+        """A job by its uuid, as the last accepted write left it. Raises ``unavailable`` where that is not known."""
+        if not await self.following.sync():
+            raise RunbusError(
+                ErrorCode.UNAVAILABLE,
+                "job definitions: this dispatcher has not heard of the latest changes yet. Try again.",
+            )
+        return self.known(project, uuid)
 
     async def find(self, project: str, job: str) -> JobDefinition:
         """A job by uuid or ``group/name``, as the last accepted write left it. Raises ``unknown_job``."""
@@ -79,3 +102,4 @@ class JobStore:
             self._jobs.get(project, {}).pop(uuid, None)
         else:
             self._jobs.setdefault(project, {})[uuid] = job
+        self._on_change(project, uuid)

@@ -25,6 +25,8 @@ from schemas.states import ExecutionState
 from services.dispatcher.ledger_file import condemning, open_reader, open_writer
 from services.dispatcher.ledger_names import STATE_CODES, Names
 from services.dispatcher.ledger_query import (
+    AVERAGED,
+    LAST_OF_JOB,
     MAX_EXPANSION,
     SLOTS,
     Search,
@@ -155,6 +157,15 @@ class Ledger:
         if number is None:
             return []
         return await self._views(_RUNNING_ON, (number, STATE_CODES[ExecutionState.RUNNING]))
+
+    async def average_duration_s(self, project: str, job_uuid: str) -> float | None:
+        """The mean running time of a job's last ``AVERAGED`` executions that succeeded; None where there is none."""
+        number = self._names.find("project", project)
+        durations: list[float] = []
+        for job in self._names.find_jobs(job_uuid, number) if number is not None else ():
+            views = await self._views(LAST_OF_JOB, (job, STATE_CODES[ExecutionState.SUCCEEDED], AVERAGED))
+            durations += [view.duration_s for view in views if view.duration_s is not None]
+        return sum(durations) / len(durations) if durations else None
 
     async def _find(self, search: Search) -> Sequence[int]:
         if search.words is None:

@@ -17,6 +17,9 @@ STATE_CODES: Final = {
     ExecutionState.ABORTED: 4,
     ExecutionState.TIMEDOUT: 5,
     ExecutionState.LOST: 6,
+    ExecutionState.FAILED_WITH_RETRY: 7,
+    ExecutionState.MISSED: 8,
+    ExecutionState.OTHER: 9,
 }
 FINAL_CODES: Final = frozenset(STATE_CODES[state] for state in FINAL)
 

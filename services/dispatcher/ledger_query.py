@@ -31,6 +31,11 @@ MAX_BRANCHES: Final = 350
 MAX_EXPANSION: Final = 64
 """If a prefix stands for more words than this, FTS5 collects the prefix itself."""
 INDEXED_PREFIX_CHARS: Final = 3
+AVERAGED: Final = 100
+"""How many of a job's executions its average duration is of."""
+LAST_OF_JOB: Final = (
+    "SELECT view FROM execution INDEXED BY by_job WHERE job = ? AND state = ? ORDER BY id DESC LIMIT ?"
+)
 
 _LOWEST: Final = -(2**63)
 _HIGHEST: Final = 2**63 - 1

@@ -12,7 +12,7 @@ from bus.lifecycle import Background
 from bus.pull import Delivery
 from domain import execution
 from schemas.api import ExecutionView
-from schemas.events import AbortRequested
+from schemas.events import AbortRequested, Event
 from schemas.states import FINAL
 from schemas.subjects import Subjects
 from services.dispatcher.ledger import Ledger
@@ -33,6 +33,8 @@ class LiveExecutions:
         self._views: dict[Key, ExecutionView] = {}
         self._waiters: dict[Key, list[asyncio.Future[ExecutionView]]] = {}
         self._on_view: Callable[[ExecutionView], None] = lambda _view: None
+        self._on_event: list[Callable[[Event], None]] = []
+        self._on_end: list[Callable[[ExecutionView], None]] = []
         self.following = Follower(
             bus, subjects.events_stream, f"{subjects.prefix}.*.exec.>", on_message=self._receive, after_seq=start_seq
         )
@@ -40,6 +42,14 @@ class LiveExecutions:
     def on_view(self, callback: Callable[[ExecutionView], None]) -> None:
         """Call back at every change of an unfinished execution."""
         self._on_view = callback
+
+    def on_event(self, callback: Callable[[Event], None]) -> None:
+        """Call back with every event, as it comes."""
+        self._on_event.append(callback)
+
+    def on_end(self, callback: Callable[[ExecutionView], None]) -> None:
+        """Call back with the final view of every execution that was heard to end."""
+        self._on_end.append(callback)
 
     async def adopt_older(self) -> None:
         """Once the ledger has what was before us, take its unfinished executions over; then wait to be cancelled."""
@@ -113,12 +123,16 @@ class LiveExecutions:
         known = self._views.get(key)
         if known is not None or not isinstance(event, AbortRequested):
             self._take(key, execution.apply(known or execution.begin(event), event))
+        for callback in self._on_event:
+            callback(event)
         self._feed.add(delivery.seq, event)
 
     def _take(self, key: Key, view: ExecutionView) -> None:
         if view.state in FINAL:
             self._views.pop(key, None)
             self._tell(key, view)
+            for callback in self._on_end:
+                callback(view)
         else:
             self._views[key] = view
             self._on_view(view)

@@ -13,11 +13,12 @@ import structlog
 from bus.connection import Bus, Heard
 from domain.losses import Evidence, is_suspect, why_lost
 from schemas import catalog
-from schemas.api import ExecutionView, PingRequest, RunnerListRequest
+from schemas.api import PingRequest, RunnerListRequest
 from schemas.errors import ErrorCode, RunbusError
 from schemas.runners import RunnerRecord, RunnerView
 from schemas.states import ExecutionState
 from schemas.subjects import AUTHOR_DISPATCHER, Subjects
+from services.dispatcher.assignments import Piece, pieces_of
 from services.dispatcher.ending import Ending
 from services.dispatcher.live import LiveExecutions
 
@@ -67,34 +68,35 @@ class LossWatch:
 
     async def look(self) -> None:
         """One look. Raises ``unavailable``; what could not be found out is looked at in the next one."""
-        claimants: dict[tuple[str, str], list[ExecutionView]] = defaultdict(list)
+        claimants: dict[tuple[str, str], list[Piece]] = defaultdict(list)
         for view in self._live.unfinished():
-            if view.state is ExecutionState.RUNNING:
-                claimants[view.runner, view.instance].append(view)
+            for piece in pieces_of(view):
+                if piece.state is ExecutionState.RUNNING:
+                    claimants[piece.runner, piece.instance].append(piece)
         if not claimants:
             return
         reply = await self._bus.call(self._subjects, catalog.RUNNER_LIST, RunnerListRequest())
         runners = {runner.id: runner for runner in reply.runners}
         suspects = [
-            (runners.get(runner), views)
-            for (runner, instance), views in claimants.items()
+            (runners.get(runner), pieces)
+            for (runner, instance), pieces in claimants.items()
             if is_suspect(instance, runners.get(runner))
         ]
         for start in range(0, len(suspects), _AT_ONCE):
-            await asyncio.gather(*(self._judge(seen, views) for seen, views in suspects[start : start + _AT_ONCE]))
+            await asyncio.gather(*(self._judge(seen, pieces) for seen, pieces in suspects[start : start + _AT_ONCE]))
 
-    async def _judge(self, seen: RunnerView | None, views: list[ExecutionView]) -> None:
+    async def _judge(self, seen: RunnerView | None, pieces: list[Piece]) -> None:
         """See to one claimant. What is wrong with it alone keeps nobody from seeing to the others."""
         try:
-            await self._see_to(seen, views)
+            await self._see_to(seen, pieces)
         except RunbusError as error:
             if error.code is ErrorCode.UNAVAILABLE:
                 raise
-            log.warning("loss.not_judged", runner=views[0].runner, code=error.code, error=error.message)
+            log.warning("loss.not_judged", runner=pieces[0].runner, code=error.code, error=error.message)
 
-    async def _see_to(self, seen: RunnerView | None, views: list[ExecutionView]) -> None:
+    async def _see_to(self, seen: RunnerView | None, pieces: list[Piece]) -> None:
         """Look into one claimant, and end what it ran if that is lost."""
-        runner, instance = views[0].runner, views[0].instance
+        runner, instance = pieces[0].runner, pieces[0].instance
         found = await self._record_of(runner)
         evidence = Evidence(instance=instance, seen=seen, recorded=found[0].instance if found else None)
         if not why_lost(runner, evidence):
@@ -104,9 +106,9 @@ class LossWatch:
         if not reason:
             log.info("runner.answers", runner=runner, instance=instance)
             return
-        for view in views:
+        for piece in pieces:
             error = RunbusError(ErrorCode.RUNNER_LOST, reason, details={"runner": runner})
-            await self._ending.lose(view, error.info(AUTHOR_DISPATCHER))
+            await self._ending.lose(piece, error.info(AUTHOR_DISPATCHER))
 
     async def _answering(self, runner: str) -> str:
         """The instance that answers a ping; empty where none does. Raises where that cannot be told."""

@@ -1,4 +1,4 @@
-"""Which projects there are, followed from the registry's bucket."""
+"""Which projects there are and how they are set, followed from the registry's bucket."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ class Projects:
     """Knows the projects by name."""
 
     def __init__(self, bucket: Bucket[ProjectRecord]) -> None:
-        self._names: set[str] = set()
+        self._records: dict[str, ProjectRecord] = {}
         self.following: Follower = bucket.watch(self._take)
 
-    async def require(self, project: str) -> None:
-        """Raise ``unknown_project`` unless it is there, also where it was made a moment ago."""
-        if project in self._names:
-            return
-        await self.following.sync()
-        if project not in self._names:
+    async def require(self, project: str) -> ProjectRecord:
+        """The project; raises ``unknown_project`` unless it is there, also where it was made a moment ago."""
+        if project not in self._records:
+            await self.following.sync()
+        record = self._records.get(project)
+        if record is None:
+            names = sorted(self._records)
             raise RunbusError(
                 ErrorCode.UNKNOWN_PROJECT,
-                f"project {project[:80]!r} is not known; there are: {', '.join(sorted(self._names))}. "
+                f"project {project[:80]!r} is not known; there are: {', '.join(names)}. "
                 "'runbus project create NAME' makes one.",
-                details={"project": project[:80], "known": sorted(self._names)},
+                details={"project": project[:80], "known": names},
             )
+        return record
 
     async def _take(self, name: str, record: ProjectRecord | None) -> None:
         if record is None:
-            self._names.discard(name)
+            self._records.pop(name, None)
         else:
-            self._names.add(name)
+            self._records[name] = record

@@ -97,7 +97,8 @@ class DurableRequests:
         fresh_id = f"q-{delivery.seq}"
         try:
             request = decode(delivery.data, RunRequest)
-            await self._acceptance.accept(_in_project(request, project, request.id or fresh_id), fresh_id)
+            named = _in_project(request, project, request.id or fresh_id)
+            await self._acceptance.accept(named, fresh_id, durable=True)
         except RunbusError as error:
             if error.code is ErrorCode.UNAVAILABLE:
                 await delivery.nak(delay_s=_LATER_S)

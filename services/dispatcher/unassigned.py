@@ -16,7 +16,7 @@ from schemas.events import AssignmentFinished, Event, ExecutionQueued
 from schemas.states import ExecutionState
 from schemas.subjects import AUTHOR_DISPATCHER, WHOLE_EXECUTION, Subjects
 from schemas.tokens import TagSet
-from services.dispatcher.assignments import FIRST_ASSIGNMENT, Assignments
+from services.dispatcher.assignments import FIRST_ASSIGNMENT, Assignments, pieces_of
 from services.dispatcher.ending import Ending
 from services.dispatcher.live import Key, LiveExecutions, is_whole
 from services.dispatcher.sets import SetsInUse
@@ -65,7 +65,7 @@ class UnassignedWatch:
         queued = {
             (view.project, view.id): view
             for view in self._live.unfinished()
-            if view.state is ExecutionState.QUEUED and is_whole(view)
+            if view.state is ExecutionState.QUEUED and is_whole(view) and not view.orchestrated
         }
         overdue = [view for key, view in queued.items() if key in self._known and self._is_open(key, view)]
         self._known = set(queued)
@@ -88,21 +88,21 @@ class UnassignedWatch:
     async def _see_to(self, view: ExecutionView) -> None:
         if view.abort_requested_by is not None:
             await self._ending.end_aborted(view)
-        elif await self._assignments.waits(view):
+        elif await self._assignments.waits(*pieces_of(view)):
             self._settled.add((view.project, view.id))
         elif not _overdue(view) and await self._last_event(view) is None:
             await self._publish(view)
 
     async def _publish(self, view: ExecutionView) -> None:
         queued = await self._stored(view)
-        if queued is None:
+        if queued is None or not queued.assignments:
             return
         await self._sets.ensure(view.project, TagSet.from_token(view.set))
         await self._assignments.publish(queued)
         log.warning("assignment.published_again", execution=view.id, project=view.project, set=view.set)
         # Whoever ended it meanwhile may have cleared the queue before this was in it.
         if isinstance(await self._last_event(view), AssignmentFinished):
-            await self._assignments.discard(view)
+            await self._assignments.discard(*pieces_of(view))
 
     async def _stored(self, view: ExecutionView) -> ExecutionQueued | None:
         subject = self._subjects.event(view.project, view.id, WHOLE_EXECUTION, AUTHOR_DISPATCHER)

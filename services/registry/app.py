@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from bus.bucket import Bucket, StaleRevisionError
+from bus.bucket import Bucket
 from bus.connection import Bus, Heard, connect
 from bus.endpoint import Answerer, Route, route, serve_api
 from bus.lifecycle import EXIT_OK, Background, StopSignal, notify
@@ -21,6 +21,7 @@ from schemas.runners import RunnerBeat, RunnerRecord
 from schemas.subjects import Subjects
 from schemas.version import VERSION
 from services.registry.handlers import Handlers
+from services.registry.projects import Projects
 from services.registry.roster import Roster
 from services.registry.settings import RegistrySettings
 
@@ -54,10 +55,11 @@ class Registry:
         self._settings = settings
         self._subjects = Subjects(settings.prefix)
         self._runners = runners
-        self._projects = projects
+        self._projects = Projects(projects)
+        self._projects_bucket = projects
         self._roster = Roster(runners, settings.clocks)
         self._handlers = Handlers(
-            bus, self._subjects, self._roster, projects, beat_interval_s=settings.beat_interval_s
+            bus, self._subjects, self._roster, self._projects, beat_interval_s=settings.beat_interval_s
         )
         self._answerer = Answerer(bus, NAME)
         self._configuring: dict[str, asyncio.Task[bool]] = {}
@@ -66,7 +68,7 @@ class Registry:
         """Follow the buckets, listen to beats, answer; stop answering first, then close."""
         await self._make_default_project()
         runners = self._runners.watch(self._roster.take_record)
-        projects = self._projects.watch(self._handlers.take_project)
+        projects = self._projects_bucket.watch(self._projects.take)
         async with Background(runners.run(), projects.run(), self._watch_statuses()) as background:
             await asyncio.gather(runners.caught_up.wait(), projects.caught_up.wait())
             await self._bus.subscribe(self._subjects.beat("*"), self._take_beat)
@@ -84,24 +86,26 @@ class Registry:
 
     def _routes(self) -> list[Route]:
         handlers = self._handlers
+        projects = self._projects
         subjects = self._subjects
         return [
             route(subjects, catalog.REGISTER, handlers.register),
             route(subjects, catalog.RUNNER_LIST, handlers.list_runners),
             route(subjects, catalog.RUNNER_SHOW, handlers.show_runner),
             route(subjects, catalog.RUNNER_TAGS, handlers.set_tags),
+            route(subjects, catalog.RUNNER_NODES, handlers.set_nodes),
             route(subjects, catalog.RUNNER_CREATE, handlers.create_runner),
             route(subjects, catalog.RUNNER_REMOVE, handlers.remove_runner),
             route(subjects, catalog.MATCH, handlers.match),
-            route(subjects, catalog.PROJECT_CREATE, handlers.create_project),
-            route(subjects, catalog.PROJECT_LIST, handlers.list_projects),
+            route(subjects, catalog.PROJECT_CREATE, projects.create),
+            route(subjects, catalog.PROJECT_LIST, projects.list_all),
+            route(subjects, catalog.PROJECT_SHOW, projects.show),
+            route(subjects, catalog.PROJECT_SET, projects.change),
         ]
 
     async def _make_default_project(self) -> None:
         record = ProjectRecord(name=DEFAULT_PROJECT, created_at=datetime.now(UTC))
-        try:
-            await self._projects.write(DEFAULT_PROJECT, record, revision=0)
-        except StaleRevisionError:
+        if not await self._projects.make(record):
             log.debug("project.there", project=DEFAULT_PROJECT)
 
     async def _take_beat(self, heard: Heard) -> None:

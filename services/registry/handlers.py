@@ -8,9 +8,9 @@ from typing import Final
 import msgspec
 import structlog
 
-from bus.bucket import Bucket, StaleRevisionError
 from bus.connection import Bus
 from domain.fleet import TAKES_WORK, borne_by_none, in_order_of_preference, serves
+from domain.nodes.filters import parse_filter
 from schemas import catalog
 from schemas.api import (
     ConfigureRequest,
@@ -18,15 +18,12 @@ from schemas.api import (
     MatchReply,
     MatchRequest,
     PingRequest,
-    ProjectList,
-    ProjectListRequest,
-    ProjectRecord,
-    ProjectRequest,
     Registered,
     RegisterRequest,
     RunnerCreateRequest,
     RunnerList,
     RunnerListRequest,
+    RunnerNodesRequest,
     RunnerRemoveRequest,
     RunnerReply,
     RunnerShowRequest,
@@ -36,7 +33,8 @@ from schemas.errors import ErrorCode, RunbusError
 from schemas.runners import FleetChanged, RunnerRecord, RunnerView
 from schemas.states import RunnerStatus
 from schemas.subjects import Subjects
-from schemas.tokens import TagSet, identifier, project_name, tag
+from schemas.tokens import TagSet, given_tag, identifier, tag
+from services.registry.projects import Projects
 from services.registry.roster import Roster
 
 _ANSWER_WITHIN_S: Final = 2.0
@@ -45,14 +43,14 @@ log = structlog.get_logger("registry")
 
 
 class Handlers:
-    """The registry's verbs, on a roster and a bucket of projects."""
+    """The registry's verbs about runners, on a roster and the projects."""
 
     def __init__(
         self,
         bus: Bus,
         subjects: Subjects,
         roster: Roster,
-        projects: Bucket[ProjectRecord],
+        projects: Projects,
         *,
         beat_interval_s: float,
     ) -> None:
@@ -61,21 +59,13 @@ class Handlers:
         self._roster = roster
         self._projects = projects
         self._beat_interval_s = beat_interval_s
-        self._known_projects: dict[str, ProjectRecord] = {}
-
-    async def take_project(self, name: str, record: ProjectRecord | None) -> None:
-        """Take a change of the bucket of projects over."""
-        if record is None:
-            self._known_projects.pop(name, None)
-        else:
-            self._known_projects[name] = record
 
     async def register(self, request: RegisterRequest) -> Registered:
         """A runner reports for work. Refuses an id that a connected runner has, and unknown projects."""
         runner = identifier("runner id", request.runner)
         for project in request.projects:
-            self._require_project(project)
-        asked_tags = list(TagSet(request.tags)) if request.tags else []
+            self._projects.require(project)
+        asked_tags = list(TagSet(map(given_tag, request.tags))) if request.tags else []
         await self._require_not_taken(runner, request.instance)
         now = datetime.now(UTC)
 
@@ -128,8 +118,8 @@ class Handlers:
         def change(before: RunnerRecord | None) -> RunnerRecord:
             if before is None:
                 raise self._roster.unknown(request.runner)
-            current = set(before.tags) if request.set is None else {tag(each) for each in request.set}
-            current |= {tag(each) for each in request.add}
+            current = set(before.tags) if request.set is None else {given_tag(each) for each in request.set}
+            current |= {given_tag(each) for each in request.add}
             current -= {tag(each) for each in request.remove}
             return msgspec.structs.replace(
                 before, tags=sorted(current), operator_tags=True, tags_revision=before.tags_revision + 1
@@ -141,11 +131,36 @@ class Handlers:
         log.info("runner.tags", runner=record.id, tags=record.tags, rebound=rebound)
         return RunnerReply(runner=self._roster.view(record.id), rebound=rebound)
 
+    async def set_nodes(self, request: RunnerNodesRequest) -> RunnerReply:
+        """Give a runner the node filter of a project, or take it away (automatic dispatch)."""
+        self._projects.require(request.project)
+        if request.filter is not None:
+            parsed = parse_filter(request.filter)
+            if not (parsed.include or parsed.exclude):
+                raise RunbusError(
+                    ErrorCode.INVALID_SELECTOR,
+                    f"the node filter {request.filter[:80]!r} says nothing and selects no node: write one such as "
+                    "'tags: web', or take the runner's filter away.",
+                )
+
+        def change(before: RunnerRecord | None) -> RunnerRecord:
+            if before is None:
+                raise self._roster.unknown(request.runner)
+            filters = {name: text for name, text in before.node_filters.items() if name != request.project}
+            if request.filter is not None:
+                filters[request.project] = request.filter
+            return msgspec.structs.replace(before, node_filters=filters)
+
+        await self._roster.update(request.runner, change)
+        await self.announce(self._roster.view(request.runner))
+        log.info("runner.nodes", runner=request.runner, project=request.project, filter=request.filter)
+        return RunnerReply(runner=self._roster.view(request.runner))
+
     async def create_runner(self, request: RunnerCreateRequest) -> RunnerReply:
         """Make a runner known before it first checks in."""
         runner = identifier("runner id", request.runner)
         for project in request.projects:
-            self._require_project(project)
+            self._projects.require(project)
 
         def change(before: RunnerRecord | None) -> RunnerRecord:
             if before is not None:
@@ -155,7 +170,7 @@ class Handlers:
                 )
             return RunnerRecord(
                 id=runner,
-                tags=list(TagSet(request.tags)),
+                tags=list(TagSet(map(given_tag, request.tags))),
                 operator_tags=bool(request.tags),
                 projects=request.projects,
                 description=request.description,
@@ -181,29 +196,13 @@ class Handlers:
 
     async def match(self, request: MatchRequest) -> MatchReply:
         """The runner set of a selector, now."""
-        self._require_project(request.project)
+        self._projects.require(request.project)
         tags = TagSet(request.tags)
         views = self._roster.views()
         return MatchReply(
             runners=in_order_of_preference(view for view in views if serves(view, request.project, tags)),
             borne_by_none=borne_by_none(views, request.project, tags),
         )
-
-    async def create_project(self, request: ProjectRequest) -> ProjectRecord:
-        """Make a project. One that is there is ``already_exists``."""
-        record = ProjectRecord(
-            name=project_name(request.project), description=request.description, created_at=datetime.now(UTC)
-        )
-        try:
-            await self._projects.write(record.name, record, revision=0)
-        except StaleRevisionError:
-            raise RunbusError(ErrorCode.ALREADY_EXISTS, f"project {record.name!r} is there already.") from None
-        self._known_projects[record.name] = record
-        return record
-
-    async def list_projects(self, _request: ProjectListRequest) -> ProjectList:
-        """All projects."""
-        return ProjectList(projects=[self._known_projects[name] for name in sorted(self._known_projects)])
 
     async def configure(self, record: RunnerRecord) -> bool:
         """Give a runner the tags in force; returns whether it has rebound."""
@@ -248,13 +247,4 @@ class Handlers:
                 f"the runner id {runner!r} is taken: another runner is connected under it "
                 f"(instance {holder}). Stop that one, or start this one with another --id.",
                 details={"runner": runner, "instance": holder},
-            )
-
-    def _require_project(self, project: str) -> None:
-        if project not in self._known_projects:
-            raise RunbusError(
-                ErrorCode.UNKNOWN_PROJECT,
-                f"project {project[:80]!r} is not known; there are: {', '.join(sorted(self._known_projects))}. "
-                f"'runbus project create NAME' makes one.",
-                details={"project": project[:80], "known": sorted(self._known_projects)},
             )

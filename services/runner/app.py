@@ -13,7 +13,9 @@ from bus.connection import Bus, Heard, connect
 from bus.endpoint import Answerer, Route, answer_on, route
 from bus.follow import Follower
 from bus.lifecycle import EXIT_OK, Background, StopSignal, notify
+from domain.context.masking import Masker
 from domain.ids import new_execution_id
+from domain.logs import secrets_of_environment
 from schemas import catalog
 from schemas.api import (
     ConfigureRequest,
@@ -28,6 +30,7 @@ from schemas.api import (
 from schemas.errors import ErrorCode, RunbusError
 from schemas.runners import RunnerBeat
 from schemas.subjects import Subjects
+from schemas.tokens import own_tag
 from schemas.version import VERSION
 from services.runner.assignment import carry_out
 from services.runner.environment import inherited
@@ -35,6 +38,7 @@ from services.runner.intake import Intake, open_sets
 from services.runner.inventory import PluginInventory
 from services.runner.losses import settle_losses
 from services.runner.process import GroupFile
+from services.runner.scope import own_node
 from services.runner.settings import RunnerSettings
 from services.runner.slots import Slots
 from services.runner.workdir import WorkDirs
@@ -81,10 +85,12 @@ class Runner:
         self._work_dirs = WorkDirs(settings.work_dir)
         self._answerer = Answerer(bus, f"{NAME} {self._id}")
         self._groups = GroupFile.open(settings.group_file)
+        env = inherited()
+        env_secrets = secrets_of_environment(env)
         self._workplace = Workplace(
             bus=bus, subjects=self._subjects, runner=self._id, instance=self._instance, plugins=self._plugins,
-            slots=self._slots, work_dirs=self._work_dirs, groups=self._groups, env=inherited(),
-            grace_s=settings.grace_s,
+            slots=self._slots, work_dirs=self._work_dirs, groups=self._groups, env=env, env_secrets=env_secrets,
+            masker=Masker(env_secrets), own_node=own_node(self._id, settings.tags), grace_s=settings.grace_s,
         )  # fmt: skip
         self._intake = Intake(
             bus, self._subjects, self._slots, lambda delivery: carry_out(delivery, self._workplace),
@@ -157,7 +163,11 @@ class Runner:
         self._registered = True
         self._beat_interval_s = registered.beat_interval_s
         self._tags_revision = registered.tags_revision
-        self._intake.configure(frozenset(registered.tags), frozenset(registered.projects))
+        self._serve(registered.tags, registered.projects)
+
+    def _serve(self, tags: list[str], projects: list[str]) -> None:
+        """The tags in force, and the one that it bears by its id."""
+        self._intake.configure(frozenset((*tags, own_tag(self._id))), frozenset(projects))
 
     async def _register_again(self) -> None:
         """After a reconnect: the bus may be a new one that knows nothing of us."""
@@ -225,7 +235,7 @@ class Runner:
             return Done(found=False)
         if request.tags_revision > self._tags_revision:
             self._tags_revision = request.tags_revision
-            self._intake.configure(frozenset(request.tags), frozenset(request.projects))
+            self._serve(request.tags, request.projects)
             await self._intake.settle()
             await self._beat()
         return Done()
@@ -244,6 +254,7 @@ class Runner:
 
     async def _leave(self) -> None:
         """Let go of what is ours, and say so: whoever starts under this id next finds it free."""
+        await self._plugins.close()
         self._work_dirs.close()
         self._groups.close()
         if not self._registered:

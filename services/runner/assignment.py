@@ -10,22 +10,20 @@ import structlog
 
 from bus.connection import WrongLastSequenceError
 from bus.endpoint import internal_error
+from bus.parcels import Parcels
 from bus.pull import Delivery
+from domain.workflow.plugins import plugins_of
 from schemas.codec import decode
 from schemas.errors import ErrorCode, RunbusError
-from schemas.events import (
-    Assignment,
-    AssignmentFinished,
-    AssignmentStarted,
-    Event,
-    StepOutcome,
-)
+from schemas.events import Assignment, AssignmentFinished, AssignmentStarted, Event
 from schemas.states import ExecutionState
-from services.runner.environment import job_context
+from services.runner.bench import Bench
 from services.runner.logship import LogShip
+from services.runner.prepare import own_work, prepare, share_of, told
 from services.runner.report import append, ended_as, lost, report
+from services.runner.scope import Scope
 from services.runner.slots import Running
-from services.runner.steps import Bench, carry_out_step
+from services.runner.workflow import WorkflowEnd, WorkflowRun
 from services.runner.workplace import Workplace
 
 _TOKENS: Final = 7
@@ -50,6 +48,8 @@ async def carry_out(delivery: Delivery, at: Workplace) -> None:
     with at.slots.running(key, delivery) as running:
         try:
             finished = await _run(assignment, running, at)
+        except RunbusError as refused:
+            finished = ended_as(assignment, at, state=ExecutionState.FAILED, error=refused.info(at.runner))
         except Exception as cause:  # noqa: BLE001  (whatever went wrong here, a claimed assignment must end)
             error = internal_error(f"execution {assignment.execution}", cause).info(at.runner)
             finished = ended_as(assignment, at, state=ExecutionState.FAILED, error=error)
@@ -66,7 +66,7 @@ async def _decode(delivery: Delivery, at: Workplace) -> Assignment | None:
         return None
     project, execution, number = tokens[1], tokens[5], tokens[6]
     try:
-        return _sound(decode(delivery.data, Assignment), (project, execution, number))
+        return _sound(await _unpacked(decode(delivery.data, Assignment), at), (project, execution, number))
     except RunbusError as error:
         log.warning("assignment.refused", subject=delivery.subject, error=error.message, error_id=error.error_id)
         stub = Assignment(execution=execution, assignment=number, project=project, attempt=1, steps=[], title="")
@@ -74,6 +74,14 @@ async def _decode(delivery: Delivery, at: Workplace) -> Assignment | None:
         await report(stub, finished, 0, at)
         await delivery.terminate()
         return None
+
+
+async def _unpacked(assignment: Assignment, at: Workplace) -> Assignment:
+    """The assignment, also where it is too large for a message and travels as a parcel."""
+    if not assignment.parcel:
+        return assignment
+    parcels = await Parcels.open(at.bus, at.subjects.parcels_bucket)
+    return share_of(decode(await parcels.get(assignment.parcel), Assignment), assignment)
 
 
 def _sound(assignment: Assignment, names: tuple[str, str, str]) -> Assignment:
@@ -91,7 +99,7 @@ async def _passed_on(assignment: Assignment, delivery: Delivery, at: Workplace) 
 
     Where none takes it for a while, this one claims it, and fails it with the original's text.
     """
-    if all(at.plugins.has(step.plugin) for step in assignment.steps) or delivery.deliveries > _PASS_ON_AT_MOST:
+    if all(map(at.plugins.has, plugins_of(assignment.steps))) or delivery.deliveries > _PASS_ON_AT_MOST:
         return False
     await delivery.nak(delay_s=_PASS_ON_DELAY_S)
     return True
@@ -141,7 +149,7 @@ async def _lost_claim(assignment: Assignment, delivery: Delivery, at: Workplace)
 
 
 async def _run(assignment: Assignment, running: Running, at: Workplace) -> AssignmentFinished:
-    """Carry the steps out in order until one does not succeed."""
+    """Carry the workflow out, on the runner or through it on nodes."""
     log.info("assignment.started", execution=assignment.execution, title=assignment.title)
     started_s = time.monotonic()
     subject = at.subjects.log(assignment.project, assignment.execution, assignment.assignment, at.runner)
@@ -149,28 +157,29 @@ async def _run(assignment: Assignment, running: Running, at: Workplace) -> Assig
     ship = LogShip(at.bus, subject, attempt=assignment.attempt, msg_id=msg_id)
     work_dir = at.work_dirs.lend()
     try:
-        bench = Bench(
-            runner=at.runner, assignment=assignment, work_dir=work_dir, env=at.env | job_context(assignment),
-            groups=at.groups, log=ship, plugins=at.plugins, stopper=running.stopper, grace_s=at.grace_s,
-        )  # fmt: skip
-        outcomes = await _run_steps(bench, started_s)
+        bench, scope = await prepare(assignment, at, running.stopper, ship=ship, work_dir=work_dir)
+        end = await _run_workflow(bench, scope, started_s)
         last_log_seq = await ship.finish()
     finally:
         ship.abandon()
         at.work_dirs.take_back(work_dir)
-    last = outcomes[-1]
+    last = end.deciding
     return ended_as(
-        assignment, at, state=last.state, error=last.error, exit_code=last.exit_code, signal=last.signal,
-        steps=outcomes, duration_s=time.monotonic() - started_s, last_log_seq=last_log_seq,
+        assignment, at, state=end.state, error=end.error, exit_code=last.exit_code if last else 0,
+        signal=last.signal if last else None, steps=end.outcomes, duration_s=time.monotonic() - started_s,
+        last_log_seq=last_log_seq, nodes=end.nodes, status=running.stopper.status,
+        data=told(scope.captured, bench) if assignment.part else {},
     )  # fmt: skip
 
 
-async def _run_steps(bench: Bench, started_s: float) -> list[StepOutcome]:
+async def _run_workflow(bench: Bench, scope: Scope, started_s: float) -> WorkflowEnd:
     limit_s = bench.assignment.timeout_s
-    deadline_s = None if limit_s is None else started_s + limit_s
-    outcomes: list[StepOutcome] = []
-    for number, step in enumerate(bench.assignment.steps, start=1):
-        outcomes.append(await carry_out_step(bench, number, step, deadline_s))
-        if outcomes[-1].state is not ExecutionState.SUCCEEDED:
-            break
-    return outcomes
+    work = own_work(bench)
+    dispatch = bench.assignment.dispatch
+    if dispatch is not None and not work.nodes and not dispatch.success_on_empty:
+        raise RunbusError(
+            ErrorCode.NO_MATCHED_NODES,
+            f"No matched nodes: no node of project {bench.assignment.project} matches {dispatch.filter!r}.",
+            details={"filter": dispatch.filter},
+        )
+    return await WorkflowRun(bench, work, scope, deadline_s=None if limit_s is None else started_s + limit_s).run()

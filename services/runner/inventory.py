@@ -4,58 +4,121 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, Final, cast
 
 import structlog
 
-from runbus.plugin import ENTRY_POINT_GROUP, StepPlugin
+from runbus.plugin import (
+    ENTRY_POINT_GROUP,
+    FailureReason,
+    FileCopier,
+    NodeExecutor,
+    PluginKind,
+    StepError,
+    StepPlugin,
+)
 from schemas.errors import plugin_not_found
 from schemas.runners import PluginInfo
+from schemas.version import VERSION
+
+OWN_STEPS: Final = ("command", "exec", "jobref", "script")
+"""Steps that the runner carries out itself."""
 
 log = structlog.get_logger("runner")
 
 
 class PluginInventory:
-    """Plugins by name, and those that are installed but cannot be loaded, with the reason."""
+    """Plugins by kind and name, and those that are installed but cannot be loaded, with the reason."""
 
     def __init__(self, runner: str, entries: Iterable[EntryPoint] | None = None) -> None:
         self._runner = runner
-        self._classes: dict[str, type[StepPlugin]] = {}
-        self._infos: dict[str, PluginInfo] = {}
+        self._steps: dict[str, type[StepPlugin]] = {}
+        self._serving: dict[tuple[PluginKind, str], Any] = {}
+        self._infos: dict[tuple[PluginKind, str], PluginInfo] = {}
         self._entries = entry_points(group=ENTRY_POINT_GROUP) if entries is None else entries
 
     def load(self) -> None:
-        """Load every entry of the group. A second plugin of one name is reported, and the first kept."""
+        """Load every entry of the group. A second plugin of one kind and name is reported, and the first kept."""
+        for name in OWN_STEPS:
+            self._infos[PluginKind.STEP, name] = PluginInfo(name=name, version=VERSION)
         for entry in self._entries:
-            if entry.name in self._infos:
+            kind, name = _kind_and_name(entry.name)
+            if kind is None:
+                log.warning("plugin.of_no_kind", plugin=entry.name)
+            elif (kind, name) in self._infos:
                 log.warning("plugin.twice", plugin=entry.name, ignored=entry.value)
-                continue
-            self._infos[entry.name] = self._load(entry)
+            else:
+                self._infos[kind, name] = self._load(entry, kind, name)
 
-    def _load(self, entry: EntryPoint) -> PluginInfo:
+    def _load(self, entry: EntryPoint, kind: PluginKind, name: str) -> PluginInfo:
         try:
             loaded: Any = entry.load()
             version = str(loaded.version)
-            _ = loaded.config_type, loaded.run
+            missing = [each for each in getattr(loaded, "requires", ()) if find_spec(each) is None]
+            if missing:
+                return PluginInfo(name=name, version=version, kind=kind, problem=_not_installed(missing))
+            self._keep(loaded, kind, name)
         except (Exception, SystemExit) as cause:  # noqa: BLE001  (a foreign module may raise anything: reported)
             problem = f"{type(cause).__name__}: {cause}"
             log.warning("plugin.not_loaded", plugin=entry.name, problem=problem)
-            return PluginInfo(name=entry.name, version="", problem=problem)
-        self._classes[entry.name] = loaded
-        return PluginInfo(name=entry.name, version=version)
+            return PluginInfo(name=name, version="", kind=kind, problem=problem)
+        return PluginInfo(name=name, version=version, kind=kind)
+
+    def _keep(self, loaded: Any, kind: PluginKind, name: str) -> None:
+        if kind is PluginKind.STEP:
+            _ = loaded.config_type, loaded.run
+            self._steps[name] = loaded
+        elif kind in (PluginKind.NODE_EXECUTOR, PluginKind.FILE_COPIER):
+            self._serving[kind, name] = loaded()
 
     @property
     def infos(self) -> list[PluginInfo]:
-        """What the heartbeat says, by name."""
-        return [self._infos[name] for name in sorted(self._infos)]
+        """What the heartbeat says, by kind and name."""
+        return [self._infos[key] for key in sorted(self._infos)]
 
     def has(self, name: str) -> bool:
-        """Whether the plugin can be used here."""
-        return name in self._classes
+        """Whether the step can be carried out here."""
+        return name in OWN_STEPS or name in self._steps
 
     def get(self, name: str) -> type[StepPlugin]:
-        """The plugin's class. Raises ``plugin_not_found`` with the original's text."""
+        """A step's class. Raises ``plugin_not_found`` with the original's text."""
         try:
-            return self._classes[name]
+            return self._steps[name]
         except KeyError:
             raise plugin_not_found(name, self._runner) from None
+
+    def executor(self, name: str, node: str) -> NodeExecutor:
+        """A node executor. Raises :class:`StepError` where the runner has none of that name."""
+        return cast("NodeExecutor", self._served(PluginKind.NODE_EXECUTOR, name, node))
+
+    def copier(self, name: str, node: str) -> FileCopier:
+        """A file copier. Raises :class:`StepError` where the runner has none of that name."""
+        return cast("FileCopier", self._served(PluginKind.FILE_COPIER, name, node))
+
+    async def close(self) -> None:
+        """Let go of the connections of executors and copiers."""
+        for served in self._serving.values():
+            await served.close()
+
+    def _served(self, kind: PluginKind, name: str, node: str) -> Any:
+        found = self._serving.get((kind, name))
+        if found is None:
+            info = self._infos.get((kind, name))
+            why = f" ({info.problem})" if info and info.problem else ""
+            raise StepError(
+                f"{plugin_not_found(name, self._runner).message}{why} Node {node} asks for this {kind}.",
+                reason=FailureReason.NODE_DISPATCH,
+            )
+        return found
+
+
+def _kind_and_name(entry: str) -> tuple[PluginKind | None, str]:
+    kind, slash, name = entry.partition("/")
+    if not slash:
+        return PluginKind.STEP, entry
+    return (PluginKind(kind) if kind in set(PluginKind) else None), name
+
+
+def _not_installed(missing: list[str]) -> str:
+    return f"{', '.join(missing)} is not installed on the runner"

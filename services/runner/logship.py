@@ -29,15 +29,39 @@ _RETRY_S: Final = 0.5
 log = structlog.get_logger("runner")
 
 
+class LogLabel(msgspec.Struct, frozen=True, kw_only=True):
+    """What a piece of output belongs to; the fields are those of a ``LogEntry``."""
+
+    stream: str
+    step: int
+    node: str = ""
+    context: str = ""
+    level: str = ""
+    meta: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        """What an entry under this label takes besides its text, about."""
+        meta = sum(len(name) + len(value) for name, value in self.meta) if self.meta else 0
+        return ENTRY_BYTES + len(self.node) + len(self.context) + len(self.level) + meta
+
+    def entry(self, at: float, *, text: str = "", base64: str = "") -> LogEntry:
+        """An entry under this label."""
+        return LogEntry(
+            at=at, stream=self.stream, step=self.step, text=text, base64=base64, node=self.node, context=self.context,
+            level=self.level, meta=dict(self.meta),
+        )  # fmt: skip
+
+
 class _Piece:
-    """What one stream of one step wrote in a row, as it came; only small writes are copied together."""
+    """What was written under one label in a row, as it came; only small writes are copied together."""
 
-    __slots__ = ("_parts", "at", "step", "stream")
+    __slots__ = ("_parts", "at", "label", "label_bytes")
 
-    def __init__(self, stream: str, step: int) -> None:
+    def __init__(self, label: LogLabel) -> None:
         self.at = time.time()
-        self.stream = stream
-        self.step = step
+        self.label = label
+        self.label_bytes = label.size_bytes
         self._parts: deque[bytes | bytearray | memoryview] = deque()
 
     def __bool__(self) -> bool:
@@ -73,7 +97,7 @@ class LogShip:
         self._msg_id = msg_id
         self._pieces: deque[_Piece] = deque()
         self._buffered_bytes = 0
-        self._carry: dict[tuple[str, int], bytes] = {}
+        self._carry: dict[LogLabel, bytes] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._chunk_bytes = min(CHUNK_BYTES, bus.max_payload_bytes // 4)
         self._failure: BaseException | None = None
@@ -82,18 +106,27 @@ class LogShip:
         self.last_seq = 0
         """Sequence in the stream of the last chunk that is stored; 0: none."""
 
-    async def write(self, stream: str, step: int, data: bytes) -> None:
+    async def write(self, label: LogLabel, data: bytes) -> None:
         """Add output. Returns at once while the bus keeps up."""
+        self.put(label, data)
+        if self._buffered_bytes >= self._chunk_bytes:
+            await self.wait_for_room()
+
+    def put(self, label: LogLabel, data: bytes) -> None:
+        """Add output, and be about to ``wait_for_room``."""
         if not data:
             return
         last = self._pieces[-1] if self._pieces else None
-        if last is None or (last.stream, last.step) != (stream, step):
-            last = _Piece(stream, step)
+        if last is None or (last.label is not label and last.label != label):
+            last = _Piece(label)
             self._pieces.append(last)
-            self._buffered_bytes += ENTRY_BYTES
+            self._buffered_bytes += last.label_bytes
         last.add(data)
         self._buffered_bytes += len(data)
         self._send_if_due()
+
+    async def wait_for_room(self) -> None:
+        """Wait while too much is under way."""
         while self._buffered_bytes >= self._chunk_bytes:
             self._moved.clear()
             await self._moved.wait()
@@ -109,8 +142,9 @@ class LogShip:
                 self._moved.clear()
                 await self._moved.wait()
         if any(self._carry.values()):
-            self._send([LogEntry(at=time.time(), stream=stream, step=step, base64=base64.b64encode(data).decode())
-                        for (stream, step), data in self._carry.items() if data])  # fmt: skip
+            now = time.time()
+            self._send([label.entry(now, base64=base64.b64encode(data).decode())
+                        for label, data in self._carry.items() if data])  # fmt: skip
             self._carry.clear()
             await asyncio.gather(*self._sending)
         if self._failure is not None:
@@ -139,8 +173,8 @@ class LogShip:
             data = piece.take(room)
             if not piece:
                 self._pieces.popleft()
-                self._buffered_bytes -= ENTRY_BYTES
-            room -= len(data) + ENTRY_BYTES
+                self._buffered_bytes -= piece.label_bytes
+            room -= len(data) + piece.label_bytes
             self._buffered_bytes -= len(data)
             entry = self._entry(piece, data)
             if entry is not None:
@@ -149,19 +183,16 @@ class LogShip:
 
     def _entry(self, piece: _Piece, data: bytes) -> LogEntry | None:
         """Text where it is UTF-8; a character cut in two waits for its other half."""
-        key = (piece.stream, piece.step)
-        data = self._carry.pop(key, b"") + data
+        label = piece.label
+        data = self._carry.pop(label, b"") + data
         try:
-            return LogEntry(at=piece.at, stream=piece.stream, step=piece.step, text=data.decode())
+            return label.entry(piece.at, text=data.decode())
         except UnicodeDecodeError as cause:
             if cause.reason == "unexpected end of data" and len(data) - cause.start < 4:
-                self._carry[key] = data[cause.start :]
+                self._carry[label] = data[cause.start :]
                 head = data[: cause.start]
-                if not head:
-                    return None
-                return LogEntry(at=piece.at, stream=piece.stream, step=piece.step, text=head.decode())
-        encoded = base64.b64encode(data).decode()
-        return LogEntry(at=piece.at, stream=piece.stream, step=piece.step, base64=encoded)
+                return label.entry(piece.at, text=head.decode()) if head else None
+        return label.entry(piece.at, base64=base64.b64encode(data).decode())
 
     def _send(self, entries: list[LogEntry]) -> None:
         data = encode(LogChunk(chunk=self._chunk + 1, attempt=self._attempt, entries=entries))

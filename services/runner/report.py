@@ -17,6 +17,8 @@ from schemas.states import ExecutionState
 from services.runner.workplace import Workplace
 
 _RETRY_S: Final = 0.5
+_TOLD: Final = 200
+_TOLD_NAMES: Final = 5000
 
 log = structlog.get_logger("runner")
 
@@ -24,11 +26,7 @@ log = structlog.get_logger("runner")
 async def report(assignment: Assignment, end: AssignmentFinished, after_seq: int, at: Workplace) -> None:
     """Publish the end on the condition that we still hold the claim; superseded, write nothing more (fencing)."""
     try:
-        try:
-            await append(assignment, end, after_seq, at)
-        except RunbusError as error:
-            log.warning("outcomes.left_out", execution=assignment.execution, reason=error.message)
-            await append(assignment, msgspec.structs.replace(end, steps=[]), after_seq, at)
+        await _append_end(assignment, end, after_seq, at)
     except WrongLastSequenceError:
         log.warning("assignment.superseded", execution=assignment.execution, state=end.state)
     else:
@@ -36,6 +34,25 @@ async def report(assignment: Assignment, end: AssignmentFinished, after_seq: int
             "assignment.finished", execution=assignment.execution, state=end.state, exit_code=end.exit_code,
             error_id=end.error.error_id if end.error else "",
         )  # fmt: skip
+
+
+async def _append_end(assignment: Assignment, end: AssignmentFinished, after_seq: int, at: Workplace) -> None:
+    """Publish the end whole, else with less of its details: the bus must take it."""
+    for told in (end, _shortened(end), msgspec.structs.replace(_shortened(end), steps=[], nodes={})):
+        try:
+            await append(assignment, told, after_seq, at)
+        except RunbusError as error:
+            log.warning("outcomes.left_out", execution=assignment.execution, reason=error.message)
+        else:
+            return
+    raise RunbusError(ErrorCode.TOO_LARGE, f"the end of execution {assignment.execution} fits no message.")
+
+
+def _shortened(end: AssignmentFinished) -> AssignmentFinished:
+    """What did not succeed, as far as it fits, and no captured data."""
+    bad = [each for each in end.steps if each.state is not ExecutionState.SUCCEEDED][:_TOLD]
+    nodes = {state: names[:_TOLD_NAMES] for state, names in end.nodes.items() if state != "succeeded"}
+    return msgspec.structs.replace(end, steps=bad, nodes=nodes, data={})
 
 
 async def append(assignment: Assignment, event: Event, after_seq: int, at: Workplace) -> int:

@@ -11,7 +11,7 @@ import msgspec
 
 from bus.logs import LogFormat
 from schemas.errors import RunbusError
-from schemas.tokens import tag
+from schemas.tokens import given_tag
 
 
 class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +43,7 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse a tag that cannot be one here, where it was written, and not at the registry."""
         for number, each in enumerate(self.tags, start=1):
             try:
-                tag(each)
+                given_tag(each)
             except RunbusError as error:
                 raise RunbusError(
                     error.code,

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from bus.pull import Delivery
 from schemas.states import ExecutionState
-from services.runner.steps import Stopper
+from services.runner.stopper import Stopper
 
 Key = tuple[str, str, str]
 """Project, execution, assignment."""

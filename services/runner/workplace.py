@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from bus.connection import Bus
+from domain.context.masking import Masker
+from schemas.nodes import Node
 from schemas.subjects import Subjects
 from services.runner.inventory import PluginInventory
 from services.runner.process import GroupFile
@@ -24,4 +26,9 @@ class Workplace(msgspec.Struct, frozen=True, kw_only=True):
     work_dirs: WorkDirs
     groups: GroupFile
     env: dict[str, str]
+    env_secrets: list[str]
+    """Values of the runner's environment that no log may show."""
+    masker: Masker
+    """For assignments without secrets of their own."""
+    own_node: Node
     grace_s: float

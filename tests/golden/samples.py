@@ -22,9 +22,12 @@ from schemas.events import (
     LogEntry,
     StepOutcome,
 )
-from schemas.jobs import JobDefinition, JobRef, RunnerSelector, SelectorMode, Step
+from schemas.jobs import JobDefinition, JobRef, Notification, RunnerSelector, SelectorMode, Step, Trigger
+from schemas.notices import Notice, NotificationsOpen, NotificationTask
 from schemas.runners import FleetChanged, PluginInfo, RunnerBeat, RunnerRecord, RunnerView
+from schemas.schedules import Fire
 from schemas.states import ExecutionState, RunnerStatus
+from tests.golden.node_samples import NODE_SAMPLES
 
 AT: Final = datetime(2025, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
 LATER: Final = AT + timedelta(seconds=2.5)
@@ -237,6 +240,30 @@ _STREAMS: list[msgspec.Struct] = [
         ],
     ),
     api.SetRecord(project="web", tags=["dev", "web 1"]),
+    Fire(project="web", job="7c1f", at=LATER, digest="00ff00ff00ff00ff"),
+    NotificationsOpen(**_names),
+    NotificationTask(
+        notification=Notification(
+            trigger=Trigger.FAILURE, type="urls", config={"urls": "https://x/", "format": "json"}
+        ),
+        target="https://x/",
+        notice=Notice(
+            **_names,
+            trigger=Trigger.FAILURE,
+            state=ExecutionState.FAILED,
+            at=LATER,
+            user="ada",
+            started_at=AT,
+            ended_at=LATER,
+            duration_s=2.5,
+            summary="echo «é»",
+            job=_ref,
+            options={"to": "x"},
+            failed_nodes=["n1"],
+            error="step 1 ended with exit code 3.",
+            error_code="step_failed",
+        ),
+    ),
 ]
 
-SAMPLES: Final[tuple[msgspec.Struct, ...]] = (*_DISPATCHER, *_REGISTRY, *_RUNNER, *_STREAMS)
+SAMPLES: Final[tuple[msgspec.Struct, ...]] = (*_DISPATCHER, *_REGISTRY, *_RUNNER, *_STREAMS, *NODE_SAMPLES)

@@ -98,10 +98,7 @@ async def test_a_signal_is_named(system: System, name: str) -> None:
 
 async def test_a_program_that_is_not_there(system: System) -> None:
     ended = await system.run(script("x", interpreter="no-such-interpreter"))
-    assert ended.state is ExecutionState.FAILED
-    assert ended.error is not None
-    assert ended.error.code is ErrorCode.SPAWN_FAILED
-    assert "no-such-interpreter" in ended.error.message
+    assert (ended.state, ended.exit_code) == (ExecutionState.FAILED, 127)
 
 
 async def test_an_error_that_no_message_could_hold_still_ends_the_execution(system: System) -> None:

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests in this directory need, on Debian: the Docker engine and its command, Compose, and
-# mmdebstrap, with which they make a Python base image where none can be pulled. Installs only what is missing, asks
+# mmdebstrap and busybox, of which they make base images where none can be pulled. Installs only what is missing, asks
 # nothing, and ends with 0 only when everything is there.
 set -u
 
@@ -20,6 +20,7 @@ missing() {
     have_engine || echo docker.io
     have_compose || echo docker-compose
     have mmdebstrap || echo mmdebstrap
+    have busybox || echo busybox-static
 }
 
 fail() {

@@ -17,7 +17,7 @@ from .waiting import wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
 
-_SERVICES = {"nats", "registry", "dispatcher", "local-runner", "runner-dev", "runner-prod"}
+_SERVICES = {"nats", "registry", "nodesource", "dispatcher", "local-runner", "runner-dev", "runner-prod"}
 _RUNNERS = {"local", "linux-dev-1", "linux-prod-1"}
 
 

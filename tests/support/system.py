@@ -62,6 +62,9 @@ class System:
     def start_registry(self, *, program: bool = False, **settings: Any) -> Part:
         return self._start("registry", "registry", program, settings)
 
+    def start_nodesource(self, *, program: bool = False, **settings: Any) -> Part:
+        return self._start("nodesource", "nodesource", program, settings)
+
     def start_dispatcher(self, *, program: bool = False, **settings: Any) -> Part:
         """A dispatcher with a ledger of its own, unless ``data_dir`` says otherwise."""
         self._dispatchers += 1
@@ -294,6 +297,8 @@ async def _drop_streams(system: System) -> None:
     subjects = system.subjects
     names = {
         subjects.requests_stream, subjects.jobs_stream, subjects.events_stream, subjects.logs_stream,
+        subjects.notify_stream,
+        subjects.schedules_stream,
         *(f"KV_{name}" for name in (
             subjects.sets_bucket, subjects.runners_bucket, subjects.projects_bucket, subjects.jobs_bucket)),
     }  # fmt: skip

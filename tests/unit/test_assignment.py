@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from bus.connection import Condition
+from domain.context.masking import Masker
 from runbus.plugin import StepContext, StepResult
 from schemas.codec import decode, encode
 from schemas.errors import ErrorCode
@@ -23,6 +24,7 @@ from services.runner import assignment as life
 from services.runner import report
 from services.runner.inventory import PluginInventory
 from services.runner.process import GroupFile
+from services.runner.scope import own_node
 from services.runner.slots import Slots
 from services.runner.workdir import WorkDirs
 from services.runner.workplace import Workplace
@@ -82,7 +84,7 @@ class Inventory(PluginInventory):
 
     def __init__(self) -> None:
         super().__init__("a1", [])
-        self._classes["spy"] = Spy
+        self._steps["spy"] = Spy
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +104,8 @@ def workplace(log: FakeEventLog, tmp_path: Path, *, runner: str = "a1", instance
     fake: Any = log
     return Workplace(
         bus=fake, subjects=SUBJECTS, runner=runner, instance=instance, plugins=Inventory(), slots=Slots(4),
-        work_dirs=WorkDirs(str(tmp_path)), groups=GroupFile.open(tmp_path / "groups"), env={}, grace_s=0.1,
+        work_dirs=WorkDirs(str(tmp_path)), groups=GroupFile.open(tmp_path / "groups"), env={}, env_secrets=[],
+        masker=Masker([]), own_node=own_node(runner, []), grace_s=0.1,
     )  # fmt: skip
 
 

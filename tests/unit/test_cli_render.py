@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from runbus.cli.jobcheck import folded
+from runbus.cli.loglines import LineHeads
 from runbus.cli.render import Column, ago, clean, duration, moment, print_facts, print_table, short_moment
-from runbus.cli.show import Output, TextView, _Stamps, entry_bytes
+from runbus.cli.show import Output, TextView, entry_bytes
 from runbus.client import LogPiece
 from schemas.api import ExecutionView
 from schemas.events import LogEntry
@@ -89,7 +90,7 @@ def test_entries_come_back_to_the_byte() -> None:
 
 
 def test_times_stand_before_lines_and_not_within_them() -> None:
-    stamps = _Stamps()
+    stamps = LineHeads(stamps=True)
 
     def put(text: str, stream: str = "stdout") -> str:
         entry = LogEntry(at=0.25, stream=stream, step=1, text=text)

@@ -31,10 +31,12 @@ ALL = dict(commands(cli))
 
 def test_the_commands_are_those_documented() -> None:
     assert {" ".join(path) for path, command in ALL.items() if not isinstance(command, click.Group)} == {
-        "up", "demo", "run", "contract", "service registry", "service dispatcher",
+        "up", "demo", "run", "contract", "service registry", "service dispatcher", "service nodesource",
         "runner start", "runner list", "runner show", "runner ping", "runner tags", "runner create", "runner drain",
-        "runner remove", "job put", "job check", "job list", "job show", "job run", "job remove",
+        "runner remove", "runner nodes", "job put", "job check", "job export", "job list",
+        "job show", "job run", "job remove",
         "execution list", "execution show", "execution log", "execution abort", "project create", "project list",
+        "project show", "project set", "nodes load", "nodes list", "nodes show", "nodes filter",
     }  # fmt: skip
 
 
@@ -86,6 +88,8 @@ def imported(*words: str) -> set[str]:
         (("contract",), {"asyncio", "nats", "rich", "yaml"}),
         (("run",), {"rich", "yaml", "sqlite3", "services.dispatcher", "services.registry", "services.runner"}),
         (("runner", "list"), {"rich", "yaml", "sqlite3"}),
+        (("nodes", "list"), {"rich", "yaml", "sqlite3"}),
+        (("nodes", "filter"), {"asyncio", "nats", "rich", "structlog"}),
         (("runner", "start"), {"rich", "yaml", "sqlite3", "runbus.client", "services.dispatcher"}),
         (("service", "registry"), {"rich", "yaml", "sqlite3", "runbus.client"}),
     ],
@@ -95,7 +99,7 @@ def test_a_command_imports_no_more_than_it_needs(words: tuple[str, ...], absent:
     assert not imported(*words) & absent
 
 
-@pytest.mark.parametrize("service", ["runner", "dispatcher", "registry"])
+@pytest.mark.parametrize("service", ["runner", "dispatcher", "registry", "nodesource"])
 def test_a_service_runs_without_rich(service: str) -> None:
     """It ends at its settings: all that it needs has been imported by then."""
     env = {"PATH": os.environ["PATH"], "RUNBUS_NIX": ""}

@@ -20,7 +20,12 @@ from schemas.errors import ErrorCode, ErrorReply
 from schemas.subjects import Subjects
 
 ROOT = Path(__file__).parents[2]
-ENDPOINTS = (*catalog.DISPATCHER_ENDPOINTS, *catalog.REGISTRY_ENDPOINTS, *RUNNER_ENDPOINTS)
+ENDPOINTS = (
+    *catalog.DISPATCHER_ENDPOINTS,
+    *catalog.REGISTRY_ENDPOINTS,
+    *catalog.NODESOURCE_ENDPOINTS,
+    *RUNNER_ENDPOINTS,
+)
 
 each_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 

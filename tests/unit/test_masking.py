@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from domain.context.grams import Needles
 from domain.context.masking import Masker, MaskStream, TextMaskStream
-from domain.context.secret_forms import names_a_secret
+from domain.context.secret_forms import names_a_secret, secrets_of_environment
 
 PROPERTY = settings(deadline=None, max_examples=120)
 KEY = "-----BEGIN KEY-----\nAbCdEfGhIjKlMnOp\nqRsTuVwXyZ012345\n-----END KEY-----\n"
@@ -206,3 +206,33 @@ def test_a_thousand_secrets_do_not_stop_a_log() -> None:
 )
 def test_variables_whose_name_says_that_they_hold_a_secret(name: str, is_one: bool) -> None:
     assert names_a_secret(name) is is_one
+
+
+def test_only_values_worth_masking_are_taken_from_the_environment() -> None:
+    environment = {
+        "VAULT_TOKEN": "s.abcdef",
+        "api_key": "sixsix",
+        "SSH_KEY": "1",
+        "DB_PASSWORD": "fives",
+        "PASSWORD_FILE": "/run/secrets/db",
+        "HOME_TOKEN": "äöü",
+    }
+
+    assert secrets_of_environment(environment) == ["äöü", "s.abcdef", "sixsix"]
+
+
+def test_another_text_can_stand_in_place_of_secrets() -> None:
+    masker = Masker(["secret"])
+
+    assert masker.replacing("*****").mask("a secret") == "a *****"
+    assert masker.mask("a secret") == "a [SECURE]"
+
+
+def test_line_by_line_short_lines_of_a_secret_are_found_too() -> None:
+    masker = Masker(["first\nsecond\n}\n"])
+
+    assert masker.mask("first") == "first"
+    assert masker.by_line().mask("x first and second }") == "x [SECURE] and [SECURE] }"
+    assert masker.by_line().mask("first\nsecond\n}\n") == "[SECURE]"
+    plain = Masker(["secret"])
+    assert plain.by_line() is plain

@@ -211,6 +211,13 @@ def test_a_fault_between_slashes_is_an_error(text: str) -> None:
     assert caught.value.code is ErrorCode.INVALID_SELECTOR
 
 
+def test_a_clause_behind_one_that_does_not_match_is_not_asked() -> None:
+    nodes = [node("n", "t", osFamily="unix", x="y")]
+    assert names(nodes, "name: z tags: /[/") == []
+    assert names(nodes, "tags: z os-family: /[/") == []
+    assert names(nodes, "os-family: z x: /[/") == []
+
+
 def test_a_list_of_many_names_with_dots_needs_no_regex() -> None:
     nodes = [node(f"host-{index}.example.com") for index in range(3_000)]
     assert len(names(nodes, "name: " + ",".join(each.name for each in nodes))) == 3_000

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.nodes.formats import NAMES, format_of, parts, read_nodes, resourceyaml, write_nodes, yamlvalues
+from domain.nodes.formats import (
+    NAMES,
+    format_of,
+    parts,
+    read_nodes,
+    resourcejson,
+    resourceyaml,
+    write_nodes,
+    yamlvalues,
+)
 from schemas.errors import ErrorCode, RunbusError
 from schemas.nodes import Node
 
@@ -39,7 +48,7 @@ def refused(format_name: str, text: bytes | str) -> RunbusError:
     return caught.value
 
 
-def node(name: str, *tags: str, **attributes: str) -> Node:
+def node(name: str, /, *tags: str, **attributes: str) -> Node:
     return Node(name=name, attributes=attributes, tags=sorted(tags))
 
 
@@ -118,7 +127,8 @@ def test_yaml_values_are_printed_as_the_original_prints_them(written: str, value
 
 
 def test_yaml_what_is_dropped() -> None:
-    text = "n: {attributes: a, frameworkProject: p, class: c, name: m, x: null, y: ~, z: '', hostname: [h, i], username: []}"
+    dropped = "attributes: a, frameworkProject: p, class: c, name: m, x: null, y: ~"
+    text = f"n: {{{dropped}, z: '', hostname: [h, i], username: []}}"
     assert yaml(text) == [node("n", z="", hostname="h")]
 
 
@@ -237,6 +247,29 @@ def test_json_errors(text: bytes | str, line: int) -> None:
     assert refused("resourcejson", text).details["line"] == line
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text("ab\\", max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("nodename", max_size=8), inner, max_size=3),
+)
+
+
+@given(value=JSON, cut=st.integers(0, 60), text=st.text('{}[]":, \\a1', max_size=5))
+def test_a_long_json_document_is_read_like_a_short_one(value: Any, cut: int, text: str) -> None:
+    whole = json.dumps(value)
+    document = whole[:cut] + text + whole[cut:]
+    short = read_or_fault(document)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resourcejson, "_LONG_BYTES", -1)
+        assert read_or_fault(document) == short
+
+
+def read_or_fault(document: str) -> list[Node] | str:
+    try:
+        return read_nodes("resourcejson", document)
+    except RunbusError as error:
+        return error.message
+
+
 # XML
 
 
@@ -296,7 +329,8 @@ def test_what_is_written() -> None:
     }
     assert write_nodes("resourcexml", nodes) == (
         '<?xml version="1.0" encoding="UTF-8"?>\n\n<project>\n  <node name="a"/>\n'
-        '  <node name="b" tags="s, t" hostname="h">\n    <attribute name="a:b" value="&amp;"/>\n  </node>\n</project>\n'
+        '  <node name="b" tags="s, t" hostname="h">\n    <attribute name="a:b" value="&amp;"/>\n'
+        "  </node>\n</project>\n"
     )
     assert write_nodes("resourceyaml", []) == ""
 
@@ -306,7 +340,7 @@ def test_what_is_written() -> None:
 def test_what_cannot_be_written_is_refused(name: str, where: str) -> None:
     bad = "x\ud800"
     nodes = {"name": node(bad), "attribute": node("n", **{bad: ""}), "value": node("n", x=bad), "tag": node("n", bad)}
-    with pytest.raises(RunbusError, match="node '[nx]"):
+    with pytest.raises(RunbusError, match=r"node '[nx]"):
         write_nodes(name, [nodes[where]])
 
 

@@ -84,11 +84,8 @@ TEXTS = st.text(max_size=3).filter(lambda text: not text.strip().lstrip("+-").is
     "values", [st.integers(-20, 20).map(str) | st.sampled_from(["01", "+1"]), TEXTS], ids=["int", "text"]
 )
 def test_it_is_a_total_order(values: st.SearchStrategy[str]) -> None:
-    @given(
-        ranks=st.dictionaries(st.text(max_size=3), st.none() | values, max_size=6),
-        rest=st.randoms(use_true_random=False),
-    )
-    def check(ranks: dict[str, str | None], rest: object) -> None:
+    @given(ranks=st.dictionaries(st.text(max_size=3), st.none() | values, max_size=6))
+    def check(ranks: dict[str, str | None]) -> None:
         whole = names(ranks)
         assert names(ranks, ascending=False) == whole[::-1]
         place = {name: index for index, name in enumerate(whole)}

@@ -3,49 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runbus.plugin import Stream
 from schemas.errors import ErrorCode
 from schemas.events import Assignment, StepOutcome
 from schemas.jobs import Step
 from schemas.states import ExecutionState
-from services.runner.inventory import PluginInventory
-from services.runner.process import GroupFile
-from services.runner.steps import Bench, Stopper, carry_out_step
+from services.runner.scope import scope_of
+from services.runner.units import carry_out_unit
+from tests.support.bench import a_bench, a_task, step_log
 
 
-class StuckLog:
+class StuckShip:
     """The bus is away, and its buffer full."""
 
-    async def write(self, _stream: Stream, _step: int, _data: bytes) -> None:
+    async def write(self, *_what: Any) -> None:
         await asyncio.Event().wait()
 
 
-def bench(directory: Path) -> Bench:
-    plugins = PluginInventory("a1")
-    plugins.load()
-    stuck: Any = StuckLog()
-    assignment = Assignment(
-        execution="e1", assignment="1", project="p", attempt=1, title="", steps=[], timeout_s=0.2
-    )  # fmt: skip
-    return Bench(
-        runner="a1", assignment=assignment, work_dir=directory, env={"PATH": os.environ["PATH"]},
-        groups=GroupFile.open(directory / "groups"), log=stuck, plugins=plugins, stopper=Stopper(), grace_s=0.1,
-    )  # fmt: skip
+ASSIGNMENT = Assignment(execution="e1", assignment="1", project="p", attempt=1, title="", steps=[], timeout_s=0.2)
 
 
 async def carry_out(directory: Path, command: str) -> StepOutcome:
-    at = bench(directory)
+    stuck: Any = StuckShip()
+    bench = a_bench(directory, ASSIGNMENT, ship=stuck)
     deadline_s = asyncio.get_running_loop().time() + 0.2
+    task = a_task(bench, Step(plugin="command", config={"command": command}))
     try:
-        return await carry_out_step(at, 1, Step(plugin="command", config={"command": command}), deadline_s)
+        return await carry_out_unit(bench, scope_of(ASSIGNMENT, {}), task, step_log(bench), deadline_s=deadline_s)
     finally:
-        at.groups.close()
+        bench.groups.close()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +17,9 @@ from schemas.nodes import Node
 NAME: Final = "resourcejson"
 _BYTE: Final = re.compile(r" *\(byte (\d+)\)")
 _SEPARATOR: Final = re.compile(", *")
+_LONG_BYTES: Final = 1 << 20
+_BEGINNING: Final = 1000
+_KINDS: Final[dict[bytes, Any]] = {b"{": dict[str, msgspec.Raw], b"[": list[msgspec.Raw]}
 
 
 def read(document: bytes | str) -> list[Node]:
@@ -27,7 +30,7 @@ def read(document: bytes | str) -> list[Node]:
     """
     text = text_of(document, NAME, MAX_BYTES)
     try:
-        data = msgspec.json.decode(text.encode())
+        return node_set(_nodes(text.encode()))
     except msgspec.DecodeError as error:
         found = _BYTE.search(str(error))
         line = text.encode().count(b"\n", 0, int(found[1])) + 1 if found else 0
@@ -36,19 +39,35 @@ def read(document: bytes | str) -> list[Node]:
         raise bad_nodes(NAME, "half a character stands in the text; correct it.") from error
     except RecursionError as error:
         raise bad_nodes(NAME, "too many lists and maps inside one another; flatten the document.") from error
+
+
+def _nodes(document: bytes) -> Iterator[Node]:
+    """The nodes of a document; a long one is decoded node by node, so that other threads get their turn between."""
+    kind = _KINDS.get(document[:_BEGINNING].lstrip()[:1]) if len(document) > _LONG_BYTES else None
+    if kind is None:
+        return _nodes_in(msgspec.json.decode(document), lambda entry: entry)
+    try:
+        return iter(list(_nodes_in(msgspec.json.decode(document, type=kind), msgspec.json.decode)))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # decoded as a whole it goes wrong, too, and tells the place of the fault
+        return _nodes_in(msgspec.json.decode(document), lambda entry: entry)
+
+
+def _nodes_in(data: Any, value_of: Callable[[Any], Any]) -> Iterator[Node]:
     if isinstance(data, dict):
-        return node_set(_node(key, entry) for key, entry in data.items() if isinstance(entry, dict))
-    if isinstance(data, list):
-        return node_set(_listed(data))
-    raise bad_nodes(NAME, "the document is neither a map nor a list; write {name: {...}} or [{nodename: ...}].", 1)
-
-
-def _listed(entries: list[Any]) -> Iterator[Node]:
-    for index, entry in enumerate(entries):
-        if isinstance(entry, dict) and NODE_NAME in entry:
-            if entry[NODE_NAME] is None or isinstance(entry[NODE_NAME], list | dict):
-                raise bad_nodes(NAME, f"the nodename of entry {index + 1} is no text; name the node.")
-            yield _node("", entry)
+        for key, raw in data.items():
+            if isinstance(entry := value_of(raw), dict):
+                yield _node(key, entry)
+    elif isinstance(data, list):
+        for number, raw in enumerate(data, start=1):
+            if isinstance(entry := value_of(raw), dict) and NODE_NAME in entry:
+                if entry[NODE_NAME] is None or isinstance(entry[NODE_NAME], list | dict):
+                    raise bad_nodes(NAME, f"the nodename of entry {number} is no text; name the node.")
+                yield _node("", entry)
+    else:
+        raise bad_nodes(
+            NAME, "the document is neither a map nor a list; write {name: {...}} or [{nodename: ...}].", 1
+        )
 
 
 def _node(key: str, entry: dict[str, Any]) -> Node:

@@ -37,8 +37,11 @@ def read(document: bytes | str) -> list[Node]:
     except expat.ExpatError as error:
         reason = expat.errors.messages.get(error.code, str(error))
         raise bad_nodes(NAME, f"not valid XML: {reason}; correct it.", error.lineno) from error
+    except UnicodeEncodeError as error:
+        raise bad_nodes(NAME, "half a character stands in the text; correct it.") from error
     except (ValueError, LookupError) as error:
-        raise bad_nodes(NAME, "half a character, or an encoding that is not known; save as UTF-8.") from error
+        # the declaration stands in the first line, or it is none
+        raise bad_nodes(NAME, "the encoding it declares is not read; save it as UTF-8.", 1) from error
     return node_set(_node(name, properties) for name, properties in reader.found.items())
 
 

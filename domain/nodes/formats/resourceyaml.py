@@ -16,8 +16,8 @@ from domain.nodes.selection import NODE_NAME, TAGS, by_name
 from schemas.nodes import Node
 
 NAME: Final = "resourceyaml"
-MAX_TEXT_BYTES: Final = 3 << 20
-"""The limit that the original's parser has; some 15,000 nodes."""
+MAX_TEXT_BYTES: Final = 32 << 20
+"""Some 150,000 nodes. The original's parser stops at 3 MiB, and what it reads is read here, too."""
 _IGNORED: Final = frozenset({"attributes", "frameworkProject", "class", "name"})
 _DUMPER: Final[Any] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 

@@ -14,7 +14,7 @@ from domain.nodes.errors import bad_nodes
 from domain.nodes.formats.parts import MAX_DEPTH
 from domain.nodes.formats.yamlscalars import PREFIX, Merge, resolved
 
-MAX_WEIGHT: Final = 16 << 20
+MAX_WEIGHT: Final = 64 << 20
 """Of one document: its characters and 16 a value, counting what an alias repeats as often as it is repeated."""
 _VALUE_WEIGHT: Final = 16
 _COLLECTIONS: Final = (None, "!", f"{PREFIX}map", f"{PREFIX}seq")
@@ -52,7 +52,8 @@ def documents(text: str, format_name: str) -> Iterator[Any]:
     try:
         yield from _Composer(format_name).documents(text)
     except yaml.MarkedYAMLError as error:
-        line = position_at(error.problem_mark or error.context_mark).line
+        # the parser counts one line more where the text ends without a line feed
+        line = min(position_at(error.problem_mark or error.context_mark).line, text.count("\n") + 1)
         reason = " ".join(str(part) for part in (error.context, error.problem) if part)
         advice = "check indentation, quotes and brackets here"
         raise bad_nodes(format_name, f"not valid YAML: {reason}; {advice}.", line) from error

@@ -1,0 +1,88 @@
+"""Asking the service nodesource: what is too large for a message goes and comes as a parcel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+import structlog
+
+from bus.connection import Bus
+from bus.parcels import Parcels
+from schemas import catalog
+from schemas.codec import decode, encode
+from schemas.errors import RunbusError
+from schemas.nodes import Node, NodeList, NodeListReply, NodeListRequest, NodeLoadReply, NodeLoadRequest
+from schemas.subjects import Subjects
+
+SLICE: Final = 500
+"""Nodes of one line: encoded or decoded in a millisecond or two."""
+_HEADROOM_BYTES: Final = 1024
+
+log = structlog.get_logger("nodes")
+
+
+async def find_nodes(
+    bus: Bus, subjects: Subjects, request: NodeListRequest, *, timeout_s: float = 30.0
+) -> NodeListReply:
+    """The nodes that a filter selects, however many: ``nodes`` is filled, also where they came as a parcel.
+
+    Raises what the service answers (``unknown_project``, ``invalid_selector``), ``unavailable`` where it does not,
+    ``parcel_lost``.
+    """
+    reply = await bus.call(subjects, catalog.NODE_LIST, request, timeout_s=timeout_s)
+    if not reply.parcel:
+        return reply
+    parcels = Parcels(bus, subjects.parcels_bucket)
+    nodes = await nodes_of(await parcels.get(reply.parcel))
+    await _discard(parcels, reply.parcel)
+    return msgspec.structs.replace(reply, nodes=nodes, parcel="")
+
+
+async def load_nodes(
+    bus: Bus, subjects: Subjects, request: NodeLoadRequest, *, timeout_s: float = 120.0
+) -> NodeLoadReply:
+    """Replace a project's nodes by those of ``request.text``, however long it is.
+
+    Raises what the service answers (``invalid_message`` with the place of the fault, ``unknown_project``) and
+    ``unavailable``.
+    """
+    room_bytes = bus.max_payload_bytes - _HEADROOM_BYTES
+    if len(request.text) <= room_bytes and len(encode(request)) <= room_bytes:
+        return await bus.call(subjects, catalog.NODE_LOAD, request, timeout_s=timeout_s)
+    parcels = Parcels(bus, subjects.parcels_bucket)
+    name = await parcels.put(request.text.encode())
+    try:
+        parked = msgspec.structs.replace(request, text="", parcel=name)
+        return await bus.call(subjects, catalog.NODE_LOAD, parked, timeout_s=timeout_s)
+    finally:
+        await _discard(parcels, name)
+
+
+async def _discard(parcels: Parcels, name: str) -> None:
+    """Remove what is not needed any more; where that fails it ends with its time."""
+    try:
+        await parcels.remove(name)
+    except RunbusError as error:
+        log.info("parcel.left", parcel=name, error=error.message)
+
+
+def lines_of(nodes: Sequence[Node]) -> Iterator[bytes]:
+    """Nodes as lists of nodes, one a line: the form in which they are stored and parked."""
+    for first in range(0, len(nodes), SLICE):
+        yield encode(NodeList(nodes=list(nodes[first : first + SLICE]))) + b"\n"
+
+
+async def nodes_of(data: bytes) -> list[Node]:
+    """The nodes of lines; others get their turn after each. Raises ``invalid_message``."""
+    nodes: list[Node] = []
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start)
+        end = len(data) if end < 0 else end
+        nodes += decode(data[start:end], NodeList).nodes
+        start = end + 1
+        await asyncio.sleep(0)
+    return nodes

@@ -1,0 +1,1 @@
+"""From nodes to job definitions: tables of fields, one module a level, and what reads single values."""

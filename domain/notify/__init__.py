@@ -1,0 +1,1 @@
+"""Notifications: which are due, and what they say ("Retry, limits, handlers, notifications, schedule")."""

@@ -1,0 +1,96 @@
+"""The jobs that a job calls, and those that they call: found before anything is queued, so none is missing later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from domain.context.references import Missing, expand
+from domain.context.scopes import DataContext, View
+from domain.planning.dispatch import dispatch_of
+from domain.planning.run import Lookups
+from schemas.errors import ErrorCode, RunbusError
+from schemas.events import CalledJob, Dispatch
+from schemas.jobs import JobCall, JobDefinition, Step
+
+MAX_CALLS: Final = 1000
+MAX_DEPTH: Final = 50
+
+
+class CallFinder:
+    """Collects the called jobs of one run, by the places of the steps that call them (``2``, ``2/1``, ``3e``)."""
+
+    def __init__(self, lookups: Lookups, project: str, data: DataContext) -> None:
+        self._lookups = lookups
+        self._project = project
+        self._data = data
+        self.calls: dict[str, CalledJob] = {}
+
+    async def collect(self, job: JobDefinition | None, steps: list[Step]) -> dict[str, CalledJob]:
+        """Everything that these steps call.
+
+        Raises ``invalid_job`` for a job that calls itself, directly or through others, and for more than 1,000 calls;
+        ``unknown_job`` where one is missing.
+        """
+        await self._visit(steps, "", [] if job is None else [job])
+        return self.calls
+
+    async def _visit(self, steps: list[Step], prefix: str, path: list[JobDefinition]) -> None:
+        for place, step in _calling(steps, prefix):
+            if step.call is None:
+                raise RunbusError(ErrorCode.INVALID_JOB, f"step {place} is a jobref that names no job.")
+            called = await self._lookups.job(step.call.project or self._project, step.call)
+            _require_no_cycle(path, called, place)
+            if len(self.calls) >= MAX_CALLS or len(path) >= MAX_DEPTH:
+                raise RunbusError(
+                    ErrorCode.INVALID_JOB,
+                    f"{path[0].ref.path if path else 'the run'} calls more than {MAX_CALLS:,} jobs, or more than "
+                    f"{MAX_DEPTH} deep: split it.",
+                )
+            self.calls[place] = CalledJob(
+                ref=called.ref,
+                steps=called.steps,
+                flow=called.flow,
+                options=called.options,
+                dispatch=await self._dispatch(called, step.call),
+                enabled=called.execution_enabled,
+                timeout=called.timeout,
+            )
+            await self._visit(called.steps, f"{place}/", [*path, called])
+
+    async def _dispatch(self, called: JobDefinition, call: JobCall) -> Dispatch | None:
+        """The call's own filter, else the called job's where the call asks for that, else the caller's nodes."""
+        wanted = call.nodes if call.nodes is not None and call.nodes.filter else None
+        if wanted is None and call.child_nodes:
+            wanted = called.nodes
+        if wanted is None:
+            return None
+        text = expand(wanted.filter + wanted.filter_exclude, self._data, View(), Missing.LITERAL)
+        if "${" in text and call.args:
+            raise RunbusError(
+                ErrorCode.INVALID_JOB,
+                f"the node filter {wanted.filter!r} of the call of {called.ref.path!r} depends on what is known only "
+                "once the job runs: write a filter that the caller's own options fill in.",
+                details={"filter": wanted.filter},
+            )
+        return await dispatch_of(wanted, self._project, self._data, self._lookups)
+
+
+def _calling(steps: list[Step], prefix: str) -> Iterator[tuple[str, Step]]:
+    for number, step in enumerate(steps, start=1):
+        if not step.enabled:
+            continue
+        if step.plugin == "jobref":
+            yield f"{prefix}{number}", step
+        if step.error_handler is not None and step.error_handler.plugin == "jobref":
+            yield f"{prefix}{number}e", step.error_handler
+
+
+def _require_no_cycle(path: list[JobDefinition], called: JobDefinition, place: str) -> None:
+    if any(each.uuid == called.uuid for each in path):
+        names = " → ".join(each.ref.path for each in (*path, called))
+        raise RunbusError(
+            ErrorCode.INVALID_JOB,
+            f"step {place} closes a circle of job references: {names}. Take one of these calls out.",
+            details={"path": [each.uuid for each in (*path, called)]},
+        )

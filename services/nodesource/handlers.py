@@ -1,0 +1,128 @@
+"""What the nodesource answers. Each handler is one verb."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import structlog
+
+from bus.bucket import Bucket
+from bus.connection import Bus
+from bus.nodes import lines_of
+from bus.parcels import Parcels
+from domain.nodes.formats import read_nodes
+from domain.nodes.formats.parts import MAX_BYTES, text_of
+from domain.nodes.listing import listed_nodes
+from schemas.api import ProjectRecord
+from schemas.errors import ErrorCode, RunbusError
+from schemas.nodes import (
+    Node,
+    NodeListReply,
+    NodeListRequest,
+    NodeLoadReply,
+    NodeLoadRequest,
+    StoredNodes,
+)
+from schemas.tokens import project_name
+from services.nodesource.inventories import Inventories
+
+SOURCE: Final = "file"
+ANSWER_TTL_S: Final = 600.0
+"""How long a parcel of an answer is kept for whoever asked."""
+_MAX_INLINE_BYTES: Final = 512 << 10
+_MAX_READING: Final = 2
+"""Documents read at a time: the largest take a processor for seconds, and memory."""
+
+log = structlog.get_logger("nodesource")
+
+
+class Handlers:
+    """The nodesource's verbs, on the inventories."""
+
+    def __init__(
+        self, bus: Bus, inventories: Inventories, *, projects: Bucket[ProjectRecord], parcels: Parcels
+    ) -> None:
+        self._inventories = inventories
+        self._projects = projects
+        self._parcels = parcels
+        self._known_projects: set[str] = set()
+        self._reading = asyncio.Semaphore(_MAX_READING)
+        self._max_inline_bytes = min(_MAX_INLINE_BYTES, bus.max_payload_bytes // 2)
+
+    async def load(self, request: NodeLoadRequest) -> NodeLoadReply:
+        """Replace the nodes of a project. A document with a fault changes nothing (``invalid_message``)."""
+        await self._require_project(request.project)
+        document = await self._document(request)
+        async with self._reading:
+            nodes = await asyncio.to_thread(_read, request, document)
+            digest = await asyncio.to_thread(lambda: hashlib.sha256(document).hexdigest())
+        now = datetime.now(UTC)
+        facts = StoredNodes(
+            source=SOURCE, parcel="", count=0, loaded_at=now,
+            format=request.format, file=request.file, digest=f"sha256:{digest}",
+        )  # fmt: skip
+        held, before = await self._inventories.replace(request.project, nodes, facts)
+        log.info("nodes.loaded", project=request.project, count=len(nodes), revision=held.revision)
+        return NodeLoadReply(
+            project=request.project,
+            count=len(nodes),
+            previous_count=sum(each.count for each in before.sources) if before else 0,
+            revision=held.revision,
+            loaded_at=now,
+        )
+
+    async def list_nodes(self, request: NodeListRequest) -> NodeListReply:
+        """The nodes that a filter selects, in order; where a message does not hold them, the parcel that does."""
+        await self._require_project(request.project)
+        held = await self._inventories.current(request.project)
+        nodes, matched = await asyncio.to_thread(listed_nodes, held.nodes, request)
+        lines = await asyncio.to_thread(lambda: list(lines_of(nodes)))
+        parcel = ""
+        if sum(map(len, lines)) > self._max_inline_bytes:
+            parcel = await self._parcels.put(b"".join(lines), ttl_s=ANSWER_TTL_S)
+        loaded_at = max((source.loaded_at for source in held.record.sources), default=None)
+        return NodeListReply(
+            nodes=[] if parcel else nodes,
+            parcel=parcel,
+            matched=matched,
+            total=len(held.nodes),
+            revision=held.revision,
+            loaded_at=loaded_at,
+            age_s=max(0.0, (datetime.now(UTC) - loaded_at).total_seconds()) if loaded_at else None,
+        )
+
+    async def _document(self, request: NodeLoadRequest) -> bytes:
+        if not request.parcel:
+            return request.text.encode()
+        if request.text:
+            raise RunbusError(
+                ErrorCode.INVALID_MESSAGE, "the request has both a text and a parcel: leave one of them out."
+            )
+        return await self._parcels.get(request.parcel)
+
+    async def _require_project(self, project: str) -> None:
+        if project in self._known_projects:
+            return
+        if await self._projects.get(project_name(project)) is None:
+            raise RunbusError(
+                ErrorCode.UNKNOWN_PROJECT,
+                f"project {project!r} is not known: 'runbus project list' shows those there are, "
+                "'runbus project create NAME' makes one.",
+                details={"project": project},
+            )
+        self._known_projects.add(project)
+
+
+def _read(request: NodeLoadRequest, document: bytes) -> Sequence[Node]:
+    try:
+        # as text: what an XML document declares of its encoding held before it was sent
+        return read_nodes(request.format, text_of(document, request.format, MAX_BYTES))
+    except RunbusError as error:
+        if request.file:
+            error.message = f"{request.file}: {error.message}"
+            error.details["file"] = request.file
+        raise

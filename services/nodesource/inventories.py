@@ -1,0 +1,169 @@
+"""The node inventory of each project: stored once for all copies, and held by each copy that was asked for it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections import OrderedDict, defaultdict
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import structlog
+
+from bus.bucket import Bucket, StaleRevisionError
+from bus.follow import Follower
+from bus.nodes import lines_of, nodes_of
+from bus.parcels import Parcels
+from schemas.errors import ErrorCode, RunbusError
+from schemas.nodes import Inventory, Node, StoredNodes
+
+MAX_HELD_NODES: Final = 500_000
+"""Of all projects together; of those beyond, the ones not asked for the longest are read again when they are."""
+_MANY_NODES: Final = 10_000
+_ATTEMPTS: Final = 5
+_ORPHANED_AFTER_S: Final = 3600.0
+
+log = structlog.get_logger("nodesource")
+
+
+class Held(msgspec.Struct, frozen=True):
+    """An inventory with its nodes, sorted by name. Revision 0: nothing was ever loaded."""
+
+    record: Inventory
+    revision: int
+    nodes: list[Node]
+
+
+class Inventories:
+    """Reads and replaces inventories. The record in the bucket says what holds; its nodes are a parcel."""
+
+    def __init__(self, records: Bucket[Inventory], store: Parcels) -> None:
+        self._records = records
+        self._store = store
+        self._held: OrderedDict[str, Held] = OrderedDict()
+        self._reading: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._ahead: set[asyncio.Task[None]] = set()
+        self._projects: set[str] = set()
+        self.following: Final[Follower] = records.watch(self._hear)
+
+    async def current(self, project: str) -> Held:
+        """The inventory, never older than what was stored when this was called.
+
+        Raises ``parcel_lost`` where the nodes it names are gone, ``unavailable`` where the store does not answer.
+        """
+        found = await self._records.get(project)
+        if found is None:
+            return Held(Inventory(project=project), 0, [])
+        if (held := self._held_at(project, found[1])) is not None:
+            return held
+        async with self._reading[project]:
+            return await self._read(project)
+
+    async def replace(self, project: str, nodes: Sequence[Node], facts: StoredNodes) -> tuple[Held, Inventory | None]:
+        """Store these nodes in place of those there are; returns what is stored now, and the record before.
+
+        ``facts`` says where they come from; its parcel and count are filled in. Raises ``busy`` where others replace
+        it at the same time again and again.
+        """
+        data = await asyncio.to_thread(lambda: b"".join(lines_of(nodes)))
+        parcel = await self._store.put(data)
+        source = msgspec.structs.replace(facts, parcel=parcel, count=len(nodes))
+        record = Inventory(project=project, sources=[source])
+        for _ in range(_ATTEMPTS):
+            found = await self._records.get(project)
+            try:
+                revision = await self._records.write(project, record, revision=found[1] if found else 0)
+            except StaleRevisionError:
+                continue
+            held = Held(record, revision, list(nodes))
+            self._hold(held)
+            before = found[0] if found else None
+            for each in before.sources if before else []:
+                await self._store.remove(each.parcel)
+            return held, before
+        await self._store.remove(parcel)
+        raise RunbusError(ErrorCode.BUSY, f"the nodes of project {project} are being loaded by others: try again.")
+
+    async def remove_orphans(self) -> None:
+        """Remove nodes that no record names: a copy ended between storing them and its record."""
+        records = [found[0] for project in sorted(self._projects) if (found := await self._records.get(project))]
+        kept = {source.parcel for record in records for source in record.sources}
+        gone = await self._store.remove_all_but(kept, older_than_s=_ORPHANED_AFTER_S)
+        if gone:
+            log.info("orphans.removed", count=gone)
+
+    async def finish(self) -> None:
+        """End what is being read ahead."""
+        for task in self._ahead:
+            task.cancel()
+        await asyncio.gather(*self._ahead, return_exceptions=True)
+
+    def _held_at(self, project: str, revision: int) -> Held | None:
+        held = self._held.get(project)
+        if held is None or held.revision < revision:
+            return None
+        self._held.move_to_end(project)
+        return held
+
+    async def _read(self, project: str) -> Held:
+        """Read record and nodes, again where the record has moved on meanwhile."""
+        last_revision = -1
+        while True:
+            found = await self._records.get(project)
+            if found is None:
+                return Held(Inventory(project=project), 0, [])
+            record, revision = found
+            if (held := self._held_at(project, revision)) is not None:
+                return held
+            try:
+                lists = [await nodes_of(await self._store.get(each.parcel)) for each in record.sources]
+            except RunbusError as error:
+                if error.code is not ErrorCode.PARCEL_LOST:
+                    raise
+                if revision == last_revision:
+                    raise _lost(project, error) from error
+                last_revision = revision
+                continue
+            held = Held(record, revision, [node for nodes in lists for node in nodes])
+            self._hold(held)
+            return held
+
+    def _hold(self, held: Held) -> None:
+        project = held.record.project
+        if (known := self._held.get(project)) is not None and known.revision > held.revision:
+            return
+        self._held[project] = held
+        self._held.move_to_end(project)
+        if len(held.nodes) >= _MANY_NODES:
+            # they hold no cycles: looking through all of them for some would stop everything for 30 ms and more
+            gc.freeze()
+        while len(self._held) > 1 and sum(len(each.nodes) for each in self._held.values()) > MAX_HELD_NODES:
+            self._held.popitem(last=False)
+
+    async def _hear(self, project: str, record: Inventory | None) -> None:
+        """A record has changed: read what this copy was asked for before, so that nobody waits for it."""
+        if record is None:
+            self._projects.discard(project)
+            self._held.pop(project, None)
+            return
+        self._projects.add(project)
+        if project in self._held:
+            task = asyncio.ensure_future(self._read_ahead(project))
+            self._ahead.add(task)
+            task.add_done_callback(self._ahead.discard)
+
+    async def _read_ahead(self, project: str) -> None:
+        try:
+            await self.current(project)
+        except RunbusError as error:
+            log.warning("inventory.not_read", project=project, error=error.message)
+
+
+def _lost(project: str, error: RunbusError) -> RunbusError:
+    return RunbusError(
+        ErrorCode.PARCEL_LOST,
+        f"the stored nodes of project {project} are gone ({error.message}) "
+        f"Load them again: runbus nodes load FILE --project {project}.",
+        details={"project": project, **error.details},
+    )

@@ -1,0 +1,143 @@
+"""What an assignment needs before its first step: secure values, masking, limits, the nodes, the data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from domain.context.masking import Masker
+from domain.logs import LogLimiter, parse_limit
+from schemas import catalog
+from schemas.api import SecretsRequest
+from schemas.errors import ErrorCode, RunbusError
+from schemas.events import Assignment
+from schemas.states import ExecutionState
+from services.runner.bench import Bench, Work
+from services.runner.logship import LogShip
+from services.runner.scope import Data, Scope, scope_of
+from services.runner.secrets import Secrets
+from services.runner.stopper import Stopper
+from services.runner.workplace import Workplace
+
+_HALTED = {"failed": ExecutionState.FAILED, "aborted": ExecutionState.ABORTED, "succeeded": ExecutionState.SUCCEEDED}
+
+
+async def prepare(
+    assignment: Assignment, at: Workplace, stopper: Stopper, *, ship: LogShip, work_dir: Path
+) -> tuple[Bench, Scope]:
+    """The bench and the scope of an assignment. Raises a typed error where its secure values cannot be had."""
+    secrets = await _secrets(assignment, at)
+    values = secrets.values()
+    bench = Bench(
+        runner=at.runner,
+        assignment=assignment,
+        own_node=at.own_node,
+        work_dir=work_dir,
+        env=at.env,
+        groups=at.groups,
+        ship=ship,
+        plugins=at.plugins,
+        stopper=stopper,
+        secrets=secrets,
+        masker=Masker([*values, *at.env_secrets]) if values else at.masker,
+        limiter=_limiter(assignment, stopper),
+        grace_s=at.grace_s,
+    )
+    return bench, scope_of(assignment, secrets.exposed)
+
+
+def share_of(plan: Assignment, part: Assignment) -> Assignment:
+    """The plan of an execution, as far as this assignment carries it out."""
+    first, last = part.only_steps or (1, len(plan.steps))
+    dispatch = plan.dispatch
+    if dispatch is not None and part.only_nodes is not None:
+        wanted = set(part.only_nodes)
+        kept = [node for node in dispatch.nodes if node.name in wanted]
+        dispatch = msgspec.structs.replace(dispatch, nodes=kept) if kept else None
+    return msgspec.structs.replace(
+        plan,
+        assignment=part.assignment,
+        attempt=part.attempt,
+        claim_after_seq=part.claim_after_seq,
+        steps=plan.steps[first - 1 : last],
+        first_step=first,
+        dispatch=dispatch,
+        timeout_s=part.timeout_s if part.part else plan.timeout_s,
+        data=part.data,
+        part=part.part,
+    )
+
+
+def own_work(bench: Bench) -> Work:
+    """The assignment's own workflow; without a dispatch it is for the runner's own node."""
+    assignment, dispatch = bench.assignment, bench.assignment.dispatch
+    if dispatch is None:
+        nodes = [bench.own_node]
+    else:
+        nodes = [bench.own_node if node.name == bench.own_node.name else node for node in dispatch.nodes]
+    return Work(
+        steps=assignment.steps,
+        flow=assignment.flow,
+        nodes=nodes,
+        threads=dispatch.threads if dispatch else 1,
+        keepgoing=dispatch.keepgoing if dispatch else False,
+        first_step=assignment.first_step,
+    )
+
+
+def told(captured: Data, bench: Bench) -> Data:
+    """What steps have found out, for the assignments that follow; a value that holds a secret is kept here."""
+    return {
+        view: {
+            group: {key: value for key, value in values.items() if bench.masker.mask(value) == value}
+            for group, values in groups.items()
+        }
+        for view, groups in captured.items()
+    }
+
+
+async def _secrets(assignment: Assignment, at: Workplace) -> Secrets:
+    """Ask the dispatcher that accepted the run; it answers only who has claimed it."""
+    for name, key in assignment.stored.items():
+        if key.required:
+            raise RunbusError(
+                ErrorCode.INVALID_OPTION,
+                f"option {name!r} is to be read from the key {key.path!r}, and runner {at.runner} has no key storage "
+                "configured: give the option a value, or run this where there is one.",
+                details={"option": name, "path": key.path},
+            )
+    if not assignment.secrets_at:
+        return Secrets()
+    request = SecretsRequest(
+        project=assignment.project,
+        execution=assignment.execution,
+        assignment=assignment.assignment,
+        runner=at.runner,
+        instance=at.instance,
+    )
+    try:
+        values = await at.bus.call(at.subjects, catalog.SECRETS, request, runner=assignment.secrets_at)
+    except RunbusError as error:
+        if error.code is not ErrorCode.UNAVAILABLE:
+            raise
+        raise RunbusError(
+            ErrorCode.UNAVAILABLE,
+            "the secure option values of this run are held in the memory of the dispatcher that accepted it, and "
+            "that one does not answer any more: run the job again.",
+            details={"dispatcher": assignment.secrets_at},
+        ) from error
+    return Secrets(values.exposed, values.private)
+
+
+def _limiter(assignment: Assignment, stopper: Stopper) -> LogLimiter | None:
+    limit = assignment.log_limit
+    if limit is None:
+        return None
+
+    def halt(status: str) -> None:
+        state = _HALTED.get(status, ExecutionState.OTHER)
+        reason = f"the log limit of {limit.limit} was reached."
+        stopper.stop(state, reason, status=status if state is ExecutionState.OTHER else "")
+
+    return LogLimiter(parse_limit(limit.limit), action=limit.action, status=limit.status, on_halt=halt)

@@ -1,0 +1,193 @@
+"""Commands and files in containers, by a real engine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tarfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from runbus.plugin import FailureReason, Node, ProcessExit, StepError
+from services.runner.nodes.docker.service import DockerService
+from tests.support.nodecontext import RecordingContext
+from tests.support.waiting import eventually
+
+from .engine import Engine
+
+pytestmark = pytest.mark.docker
+
+_COMMANDS = (
+    "cat",
+    "chmod",
+    "echo",
+    "grep",
+    "head",
+    "id",
+    "ls",
+    "ps",
+    "rm",
+    "sh",
+    "sleep",
+    "stat",
+    "touch",
+    "tr",
+    "wc",
+)
+
+
+@pytest.fixture(scope="module")
+def container(docker_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A running container with a shell, a user of its own, and a small disk at /small."""
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        text = "there is no busybox to make an image of; tests/real/install-docker.sh installs it on Debian"
+        if os.environ.get("CI") == "true":
+            pytest.fail(text, pytrace=False)
+        pytest.skip(text)
+    archive = tmp_path_factory.mktemp("image") / "image.tar"
+    _make_image(archive, Path(busybox))
+    docker_engine.docker("import", str(archive), "runbus-test-busybox:1")
+    name = f"runbus-test-node-{os.getpid()}"
+    docker_engine.docker(
+        "run", "--detach", "--name", name, "--network", "none", "--tmpfs", "/small:size=64k",
+        "runbus-test-busybox:1", "/bin/sh", "-c", "while :; do sleep 1; done",
+    )  # fmt: skip
+    yield name
+    docker_engine.docker("rm", "--force", name)
+
+
+def _make_image(archive: Path, busybox: Path) -> None:
+    with tarfile.open(archive, "w") as tar:
+        tar.add(busybox, "bin/busybox")
+        for name in _COMMANDS:
+            link = tarfile.TarInfo(f"bin/{name}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+        for name, mode in (("tmp", 0o1777), ("proc", 0o755), ("small", 0o755)):
+            directory = tarfile.TarInfo(name)
+            directory.type, directory.mode = tarfile.DIRTYPE, mode
+            tar.addfile(directory)
+
+
+@pytest.fixture
+async def docker() -> AsyncIterator[DockerService]:
+    service = DockerService(grace_s=1.0)
+    yield service
+    await service.close()
+
+
+def _node(container: str, **attributes: str) -> Node:
+    given = {key.replace("_", "-"): value for key, value in attributes.items()}
+    return Node(name="box1", attributes={"docker:Id": container, **given})
+
+
+def _context(node: Node, tmp_path: Path, **env: str) -> RecordingContext:
+    return RecordingContext(node, tmp_path, env=env)
+
+
+async def test_output_of_both_streams_the_exit_code_and_the_variables(
+    container: str, docker: DockerService, tmp_path: Path
+) -> None:
+    context = _context(_node(container), tmp_path, RD_JOB_NAME="back up")
+    ended = await docker.execute(_node(container), 'echo "$RD_JOB_NAME"; echo err >&2; exit 3', context)
+    assert ended == ProcessExit(exit_code=3)
+    assert (context.stdout, context.stderr) == (b"back up\n", b"err\n")
+
+
+async def test_much_output_passes_whole(container: str, docker: DockerService, tmp_path: Path) -> None:
+    context = _context(_node(container), tmp_path)
+    await docker.execute(_node(container), "cat /bin/busybox", context)
+    assert context.stdout == Path(shutil.which("busybox") or "").read_bytes()
+
+
+async def test_the_node_s_user_runs_it(container: str, docker: DockerService, tmp_path: Path) -> None:
+    node = _node(container, username="1234:1234")
+    context = _context(node, tmp_path)
+    await docker.execute(node, "id -u", context)
+    assert context.stdout == b"1234\n"
+
+
+async def test_a_copied_script_is_its_user_s_only_and_runs(
+    container: str, docker: DockerService, tmp_path: Path
+) -> None:
+    for user in ("", "1234:1235"):
+        node = _node(container, username=user)
+        context = _context(node, tmp_path)
+        await docker.copy(node, b"#!/bin/sh\necho it ran $1\n", "/tmp/script.sh", context)
+        line = "stat -c %a:%u:%g /tmp/script.sh; chmod +x /tmp/script.sh; /tmp/script.sh here; rm /tmp/script.sh"
+        await docker.execute(node, line, context)
+        owner = user or "0:0"
+        assert context.stdout.decode() == f"600:{owner}\nit ran here\n"
+
+
+async def test_a_full_disk_leaves_nothing_behind(container: str, docker: DockerService, tmp_path: Path) -> None:
+    node = _node(container)
+    with pytest.raises(StepError, match=r"box1.*/small/script\.sh.*Nothing is left") as raised:
+        await docker.copy(node, b"x" * 200_000, "/small/script.sh", _context(node, tmp_path))
+    assert raised.value.reason is FailureReason.IO_FAILURE
+    context = _context(node, tmp_path)
+    await docker.execute(node, "ls /small", context)
+    assert context.stdout == b""
+
+
+async def test_a_cancelled_command_ends_in_the_container(
+    container: str, docker: DockerService, docker_engine: Engine, tmp_path: Path
+) -> None:
+    node = _node(container)
+    context = _context(node, tmp_path)
+    running = asyncio.create_task(docker.execute(node, "trap '' TERM; echo in; sleep 777; sleep 777", context))
+    await eventually(lambda: context.stdout == b"in\n")
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await eventually(lambda: "sleep 777" not in docker_engine.docker("top", container))
+
+
+async def test_a_container_that_is_not_there(docker_engine: Engine, docker: DockerService, tmp_path: Path) -> None:
+    assert docker_engine.answers()
+    node = _node("no-such-container")
+    with pytest.raises(StepError, match="no-such-container") as raised:
+        await docker.execute(node, "true", _context(node, tmp_path))
+    assert raised.value.reason is FailureReason.HOST_NOT_FOUND
+
+
+async def test_a_container_that_does_not_run(
+    container: str, docker_engine: Engine, docker: DockerService, tmp_path: Path
+) -> None:
+    name = f"{container}-created"
+    docker_engine.docker("create", "--name", name, "runbus-test-busybox:1", "/bin/sh")
+    try:
+        with pytest.raises(StepError, match="does not run") as raised:
+            await docker.execute(_node(name), "true", _context(_node(name), tmp_path))
+        assert raised.value.reason is FailureReason.CONNECTION_FAILURE
+    finally:
+        docker_engine.docker("rm", name)
+
+
+async def test_a_container_that_is_killed_under_a_command(
+    docker_engine: Engine, container: str, docker: DockerService, tmp_path: Path
+) -> None:
+    name = f"{container}-killed"
+    docker_engine.docker("run", "--detach", "--name", name, "--network", "none", "runbus-test-busybox:1", "/bin/sh",
+                         "-c", "while :; do sleep 1; done")  # fmt: skip
+    try:
+        context = _context(_node(name), tmp_path)
+        running = asyncio.create_task(docker.execute(_node(name), "echo in; sleep 60", context))
+        await eventually(lambda: context.stdout == b"in\n")
+        await asyncio.to_thread(docker_engine.docker, "kill", name)
+        async with asyncio.timeout(20):
+            ended = (await asyncio.gather(running, return_exceptions=True))[0]
+        assert isinstance(ended, StepError) or (isinstance(ended, ProcessExit) and ended.exit_code == 137)
+    finally:
+        docker_engine.docker("rm", "--force", name)
+
+
+async def test_an_engine_that_is_not_there(docker: DockerService, tmp_path: Path) -> None:
+    node = _node("x", docker_host=f"unix://{tmp_path}/none.sock")
+    with pytest.raises(StepError, match=r"none\.sock") as raised:
+        await docker.execute(node, "true", _context(node, tmp_path))
+    assert raised.value.reason is FailureReason.CONNECTION_FAILURE
