@@ -14,14 +14,14 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import footprint, latency, logs, throughput
+from benchmarks import dispatch, footprint, latency, logs, nodes, throughput
 from benchmarks.bench_ledger import run as run_ledger
 from benchmarks.machine import Machine, Origin, machine, origin
 from benchmarks.report import Row, Step, as_console, as_markdown, short
 from benchmarks.site import Site, site
 
 RESULTS: Final = Path(__file__).parent / "results"
-PARTS: Final = ("footprint", "latency", "throughput", "logs", "up", "ledger")
+PARTS: Final = ("footprint", "latency", "throughput", "logs", "up", "nodes", "dispatch", "ledger")
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,10 +33,13 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     megabytes: int = 200
     lines: int = 300_000
     ups: int = 7
+    filters: int = 7
+    hosts: int = 200
+    rounds: int = 5
     executions: int = 1_000_000
 
 
-QUICK: Final = Size(samples=250, blocks=2, jobs=500, megabytes=50, lines=50_000, ups=3, executions=20_000)
+QUICK: Final = Size(samples=250, blocks=2, jobs=500, megabytes=50, lines=50_000, ups=3, filters=3, hosts=50, rounds=2, executions=20_000)
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,12 +56,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--quick", is_flag=True, help="Fewer samples: a minute.")
 @click.option("--only", type=click.Choice(PARTS), multiple=True, help="Only this part; may be repeated.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the JSON there.")
+@click.option("--ansible", help="The program to measure beside ours; else the one on PATH, if there is one.")
 @click.option("--save", is_flag=True, help="Write both into benchmarks/results, by date and commit.")
-def main(*, quick: bool, only: tuple[str, ...], json_file: Path | None, save: bool) -> None:
+def main(*, quick: bool, only: tuple[str, ...], json_file: Path | None, save: bool, ansible: str | None) -> None:
     """Measure, print the table, write the JSON."""
     size, parts = QUICK if quick else Size(), only or PARTS
     measured_on, source = machine(), origin()
-    rows = asyncio.run(_measure(size, parts))
+    rows = asyncio.run(_measure(size, parts, ansible))
     ledger = _ledger(size.executions) if "ledger" in parts else None
     report = Report(
         origin=source, machine=measured_on, size=size, rows=rows + (_ledger_rows(ledger) if ledger else []),
@@ -75,7 +79,7 @@ def main(*, quick: bool, only: tuple[str, ...], json_file: Path | None, save: bo
         (RESULTS / f"{name}.md").write_text(_page(report))
 
 
-async def _measure(size: Size, parts: Sequence[str]) -> list[Row]:
+async def _measure(size: Size, parts: Sequence[str], ansible: str | None) -> list[Row]:
     rows: list[Row] = []
     with _progress() as progress:
         if set(parts) & {"footprint", "latency", "throughput", "logs"}:
@@ -83,6 +87,11 @@ async def _measure(size: Size, parts: Sequence[str]) -> list[Row]:
                 rows += await _measure_site(running, size, parts, progress)
         if "up" in parts:
             rows += await footprint.start_up(times=size.ups, step=_steps(progress, "runbus up", size.ups))
+        if "nodes" in parts:
+            rows += await nodes.measure(blocks=size.filters, step=_steps(progress, "node filters", size.filters))
+        if "dispatch" in parts:
+            step = _steps(progress, "nodes by ssh", size.rounds)
+            rows += await dispatch.measure(nodes=size.hosts, rounds=size.rounds, step=step, ansible=ansible)
     return rows
 
 

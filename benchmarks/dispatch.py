@@ -101,7 +101,8 @@ class Field:
             for number, address in enumerate(self.addresses)
         ))  # fmt: skip
         environment = {
-            **os.environ, "ANSIBLE_LOCAL_TEMP": str(directory / "ansible"), "ANSIBLE_HOME": str(directory / "ansible"),
+            **os.environ,
+            "ANSIBLE_LOCAL_TEMP": str(directory / "ansible"), "ANSIBLE_HOME": str(directory / "ansible"),
             # Masters that stay would spare the next round its connections.
             "ANSIBLE_SSH_ARGS": "-o ControlMaster=no",
         }  # fmt: skip
@@ -134,12 +135,14 @@ async def _timed(one: Callable[[T], Awaitable[None]], each_of: Sequence[T]) -> f
 @asynccontextmanager
 async def field(nodes: int) -> AsyncIterator[Field]:
     """So many nodes, on one server. Raises ``MissingError`` where there is no sshd."""
-    with tempfile.TemporaryDirectory(prefix="runbus-dispatch-") as directory:
-        with open_sshd(Path(directory), host="0.0.0.0", settings=_SETTINGS) as server:
-            addresses = [f"127.0.{1 + number // 250}.{1 + number % 250}" for number in range(nodes)]
-            for address in addresses:
-                server.know(address)
-            yield Field(server, addresses)
+    with (
+        tempfile.TemporaryDirectory(prefix="runbus-dispatch-") as directory,
+        open_sshd(Path(directory), host="0.0.0.0", settings=_SETTINGS) as server,
+    ):
+        addresses = [f"127.0.{1 + number // 250}.{1 + number % 250}" for number in range(nodes)]
+        for address in addresses:
+            server.know(address)
+        yield Field(server, addresses)
 
 
 async def measure(*, nodes: int = NODES, rounds: int = ROUNDS, step: Step, ansible: str | None = None) -> list[Row]:

@@ -21,7 +21,7 @@ import yaml
 
 from runbus import subjects_page
 from runbus.subjects_page import PLACEHOLDER, Json
-from schemas import api, catalog, errors, events, jobs, runners, states
+from schemas import api, catalog, errors, events, jobs, nodes, notices, options, runners, schedules, states
 from schemas.catalog import (
     ERROR_CODE_HEADER,
     ERROR_TEXT_HEADER,
@@ -36,7 +36,19 @@ from schemas.catalog import (
 from schemas.errors import ErrorReply
 
 CONTRACT_VERSION: Final = "1.0.0"
-_MODULES: Final[tuple[ModuleType, ...]] = (api, catalog, errors, events, jobs, runners, states)
+_MODULES: Final[tuple[ModuleType, ...]] = (
+    api,
+    catalog,
+    errors,
+    events,
+    jobs,
+    nodes,
+    notices,
+    options,
+    runners,
+    schedules,
+    states,
+)
 _NATS_BINDING: Final = "0.1.0"
 
 
@@ -83,13 +95,20 @@ def _components(ref_template: str) -> dict[str, Json]:
     for name, schema in found.items():
         schema["description"] = _prose(str(schema["description"]))
         properties = schema.get("properties", {})
-        for field, described in properties.items():
+        for field, encoded in _field_names(_types()[name]):
             if doc := _attribute_docs().get((name, field)):
-                described["description"] = doc
-        if "type" in properties:
+                properties[encoded]["description"] = doc
+        if "enum" in properties.get("type", {}):
             _constant_type(schema)
         _made_defaults(_types()[name], properties)
     return dict(sorted(found.items()))
+
+
+def _field_names(described: type) -> Iterator[tuple[str, str]]:
+    """Each field's name in the source, and as it is written."""
+    if issubclass(described, msgspec.Struct):
+        for field in msgspec.structs.fields(described):
+            yield field.name, field.encode_name
 
 
 def _constant_type(schema: Json) -> None:

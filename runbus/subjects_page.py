@@ -143,7 +143,7 @@ def _struct_section(name: str, schema: Json, type_name: str = "") -> str:
     rows: list[tuple[str, ...]] = []
     required = schema.get("required", [])
     for field, described in schema["properties"].items():
-        if field != "type" or not type_name:
+        if "const" not in described:
             default = "required" if field in required else f"`{json.dumps(described['default'], ensure_ascii=False)}`"
             rows.append((f"`{field}`", _type_text(described), default, described.get("description", "")))
     named = f"`{type_name}`: " if type_name else ""
@@ -157,7 +157,9 @@ def _type_text(schema: Json) -> str:
             text = _link(name)
         case {"anyOf": list(choices)}:
             text = " or ".join(map(_type_text, choices))
-        case {"type": "array", "items": items}:
+        case {"type": "array", "prefixItems": list(items)}:
+            text = f"{len(items)} of {_type_text(items[0])}"
+        case {"type": "array", "items": dict(items)}:
             text = f"list of {_type_text(items)}"
         case {"type": "object", "additionalProperties": dict(values)}:
             text = f"map to {_type_text(values)}"

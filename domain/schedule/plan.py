@@ -14,7 +14,6 @@ from domain.schedule.fires import next_fire
 from domain.schedule.zones import DEFAULT_ZONE, zone_of
 from schemas.jobs import JobDefinition, Schedule
 
-DEFAULT_ZONE: Final = "UTC"
 MOST_MISSED: Final = 10
 """How many missed fires are recorded one by one before one record stands for the rest."""
 MOST_COUNTED: Final = 1_000

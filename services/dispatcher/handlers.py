@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -62,6 +63,7 @@ class Handlers:
         sets: SetsInUse,
         projects: Projects,
         notifications: Notifications,
+        zone: str,
     ) -> None:
         self._acceptance = acceptance
         self._ending = ending
@@ -72,6 +74,7 @@ class Handlers:
         self._sets = sets
         self._projects = projects
         self._notifications = notifications
+        self._zone = zone
 
     def routes(self, subjects: Subjects) -> list[Route]:
         """The whole of the dispatcher's interface."""
@@ -150,7 +153,8 @@ class Handlers:
         """What a file's reader cannot judge. Raises ``invalid_job`` for a bad schedule or notification."""
         try:
             if job.schedule is not None:
-                check_schedule(job.schedule)
+                fires = job.schedule_enabled and job.execution_enabled
+                check_schedule(job.schedule, after=datetime.now(UTC) if fires else None, default_zone=self._zone)
             return await self._notifications.check(job)
         except RunbusError as error:
             raise RunbusError(error.code, f"{job.ref.path}: {error.message}", details=error.details) from error

@@ -111,8 +111,9 @@ async def assemble(bus: Bus, subjects: Subjects, settings: DispatcherSettings, l
     acceptance = Acceptance(
         bus, subjects, resolver=resolver, sets=sets, overlap=Overlap(running, live.get), keeper=keeper
     )
+    zone = zone_in_force(settings.time_zone)
     schedules = Schedules(
-        bus, subjects, jobs=jobs, accept=acceptance.accept, zone=zone_in_force(settings.time_zone),
+        bus, subjects, jobs=jobs, accept=acceptance.accept, zone=zone,
         grace_s=settings.schedule_grace_s, ack_wait_s=settings.ack_wait_s,
     )  # fmt: skip
     notifications = Notifications(bus, subjects, settings, find_job=jobs.find, average_s=ledger.average_duration_s)
@@ -122,7 +123,7 @@ async def assemble(bus: Bus, subjects: Subjects, settings: DispatcherSettings, l
     )  # fmt: skip
     handlers = Handlers(
         acceptance=acceptance, ending=ending, live=live, ledger=ledger, jobs=jobs, fleet=fleet, sets=sets,
-        projects=projects, notifications=notifications,
+        projects=projects, notifications=notifications, zone=zone,
     )  # fmt: skip
     live.on_view(ending.watch_deadline)
     live.on_event(notifications.take)

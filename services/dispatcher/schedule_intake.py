@@ -75,6 +75,9 @@ class DueIntake:
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
+        """What failed in a way nobody foresaw is not acknowledged: it comes again when its lease ends."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("due.failed", exc_info=error)
         self._tasks.discard(task)
         self._wake.set()
 

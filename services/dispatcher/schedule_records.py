@@ -21,6 +21,8 @@ from services.dispatcher.assignments import FIRST_ASSIGNMENT
 
 USER = "schedule"
 """The user of runs that no user asked for."""
+EXECUTION_TYPE = "scheduled"
+"""What scripts see as ``job.executionType``."""
 
 log = structlog.get_logger("dispatcher")
 
@@ -57,7 +59,7 @@ class FireRecords:
         execution, now = fire_id(job.uuid, at), datetime.now(UTC)
         queued = ExecutionQueued(
             execution=execution, project=job.project, at=now, title=job.ref.path, steps=[], set=_set_of(job),
-            job=job.ref, user=USER, assignments=[],
+            job=job.ref, user=USER, execution_type=EXECUTION_TYPE, assignments=[],
         )  # fmt: skip
         if not await self._begin(queued):
             return

@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from domain.schedule import zone_of
-from domain.schedule.plan import DEFAULT_ZONE
+from domain.schedule.zones import DEFAULT_ZONE
 from schemas.errors import RunbusError
 
 _LOCALTIME: Final = Path("/etc/localtime")

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from bus.connection import Bus
-from bus.lifecycle import Background
+from bus.lifecycle import Background, StopSignal
 from bus.pull import Delivery
 from bus.schedules import HeldMessages, ensure_schedules
 from bus.streams import ensure_consumer
@@ -27,7 +27,7 @@ from schemas.tokens import identifier
 from services.dispatcher.jobs import JobStore
 from services.dispatcher.schedule_intake import DueIntake
 from services.dispatcher.schedule_keeper import ScheduleKeeper
-from services.dispatcher.schedule_records import USER, FireRecords
+from services.dispatcher.schedule_records import EXECUTION_TYPE, USER, FireRecords
 
 Accept = Callable[[RunRequest, str], Awaitable[ExecutionView]]
 
@@ -77,8 +77,8 @@ class Schedules:
 
     async def run(self) -> None:
         """Keep the held fires in step with the jobs, and take what is due, until cancelled."""
-        async with Background(self._keeper.run()):
-            await self._intake.run()
+        async with Background(self._keeper.run(), self._intake.run()) as both:
+            await both.until(StopSignal())
 
     async def close(self) -> None:
         """Take no more, and finish what is in hand."""
@@ -138,15 +138,22 @@ class Schedules:
             await self._run(job, at)
 
     async def _run(self, job: JobDefinition, at: datetime) -> None:
-        """Start the run of a fire, which has the id of the fire: a second time it is the same execution."""
+        """Start the run of a fire, which has the id of the fire: a second time it is the same execution.
+
+        Where the job is running and may run but once, that is logged and no more, as in the original.
+        """
         execution = fire_id(job.uuid, at)
-        request = RunRequest(project=job.project, job=job.uuid, id=execution, user=USER)
+        request = RunRequest(
+            project=job.project, job=job.uuid, id=execution, user=USER, execution_type=EXECUTION_TYPE
+        )  # fmt: skip
         try:
             await self._accept(request, execution)
         except RunbusError as error:
             if error.code in (ErrorCode.UNAVAILABLE, ErrorCode.BUSY):
                 raise
-            if error.code is not ErrorCode.ALREADY_EXISTS:
+            if error.code in (ErrorCode.ALREADY_EXISTS, ErrorCode.ALREADY_RUNNING):
+                log.warning("schedule.skipped", job=job.ref.path, execution=execution, reason=error.message)
+            else:
                 await self._records.refused(job, at, error)
         else:
             log.info("schedule.fired", job=job.ref.path, execution=execution, late_s=_since_s(at))

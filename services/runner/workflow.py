@@ -146,7 +146,7 @@ class WorkflowRun:
         filters, _ = build_filters([*self._work.flow.log_filters, *task.step.log_filters])
         return StepLog(
             self._bench.ship, label, masker=self._bench.masker, filters=filters, limit=self._bench.limiter,
-            on_data=on_data,
+            on_data=on_data, log_level=self._bench.assignment.log_level,
         )  # fmt: skip
 
     def _step_number(self, task: Task) -> int:

@@ -17,6 +17,7 @@ from schemas.schedules import Fire
 from schemas.states import ExecutionState
 from services.dispatcher.jobs import JobStore
 from services.dispatcher.schedules import Schedules
+from tests.support.gate import Gate
 from tests.support.parts import Part, TaskPart
 from tests.support.schedules import (
     EVERY_SECOND,
@@ -168,6 +169,26 @@ async def test_a_run_that_is_refused_is_an_execution_that_failed(system: System)
     assert first.error is not None
     assert first.error.code is ErrorCode.NO_RUNNER
     assert first.job == job.ref
+
+
+@pytest.mark.slow
+async def test_a_fire_is_skipped_while_a_job_runs_that_may_run_once(system: System, tmp_path: Path) -> None:
+    await system.up("local")
+    with Gate(tmp_path) as gate:
+        job = await store(system, scheduled_job(EVERY_SECOND, command=gate.command, multiple_executions=False))
+        await eventually(lambda: gate.inside, what="it runs")
+        first = (await executions(system, job))[0]
+
+        async def passed_by() -> bool:
+            fire = await held(system, job)
+            return fire is not None and fire.at >= fire_of(first) + timedelta(seconds=3)
+
+        await eventually(passed_by, what="three more fires have passed")
+        assert [view.id for view in await executions(system, job)] == [first.id]
+        gate.open()
+    views = await ended(system, job, 3)
+    assert {view.state for view in views} == {ExecutionState.SUCCEEDED}
+    assert gate.most_inside == 1
 
 
 async def test_a_delayed_request_runs_at_its_time_and_once(system: System, tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ async def test_ending_one_command_leaves_the_others_on_the_connection(
     context = RecordingContext(sshd.node(), tmp_path)
     lines = [f"echo $$ > {pid}; until [ -e {gate} ]; do sleep .02; done; echo done" for pid in pids]
     first, second = (asyncio.create_task(ssh.execute(sshd.node(), line, context)) for line in lines)
-    await eventually(lambda: all(pid.exists() for pid in pids))
+    await eventually(lambda: all(pid.exists() for pid in pids), within_s=30)
     assert len(ssh.pool.links) == 1
     first.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -23,8 +23,13 @@ RARELY: Final = "0 0 0 29 2 ? *"
 
 
 def scheduled_job(crontab: str, *, command: str = "true", **fields: Any) -> JobDefinition:
-    """A job with a uuid of its own."""
-    own = {"uuid": str(uuid.uuid4()), "name": f"job-{uuid.uuid4().hex[:8]}", "project": "default"}
+    """A job with a uuid of its own; its runs may overlap, so that a busy machine leaves none out."""
+    own = {
+        "multiple_executions": True,
+        "uuid": str(uuid.uuid4()),
+        "name": f"job-{uuid.uuid4().hex[:8]}",
+        "project": "default",
+    }
     schedule = Schedule(crontab=crontab, time_zone=fields.pop("time_zone", ""))
     steps = [Step(plugin="command", config={"command": command})]
     return JobDefinition(**{**own, "schedule": schedule, "steps": steps, **fields})

@@ -88,9 +88,11 @@ class Sshd:
         """Start it and wait until it takes connections."""
         config = self.directory / "sshd_config"
         config.write_text("".join(f"{name} {value}\n" for name, value in self._settings.items()))
+        # It ends even where the test process is killed.
+        guard = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
         with self.log_path.open("ab") as log:
             self._popen = subprocess.Popen(
-                [self._program, "-D", "-e", "-f", str(config)],
+                [*guard, self._program, "-D", "-e", "-f", str(config)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         deadline_s = time.monotonic() + _READY_WITHIN_S

@@ -77,6 +77,7 @@ def _trigger(trigger: Trigger) -> Reader:
 
 
 def _sent(place: Place, trigger: Trigger) -> list[Notification]:
+    before = place.notes.count
     fields = read_map(place, TRIGGER_FIELDS)
     found = [(EMAIL, config) for config in fields.get("email", [])]
     if "recipients" in fields.values:
@@ -87,7 +88,7 @@ def _sent(place: Place, trigger: Trigger) -> list[Notification]:
     if "type" in fields.values:
         place.warn("the original reads no notification in this form, and sends none; here it is sent")
         found.append((_of(fields.get("type")), fields.get("configuration") or fields.get("config") or {}))
-    if not found and not is_blank(place.node) and not fields.unknown:
+    if not found and not is_blank(place.node) and place.notes.count == before:
         place.problem("sends nothing; give 'email', 'urls' or 'plugin'")
     return [each for name, config in found if (each := _checked(place, trigger, name, config))]
 

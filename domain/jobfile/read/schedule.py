@@ -87,7 +87,8 @@ def _checked(place: Place, crontab: str, parts: dict[str, Any]) -> Schedule:
         parse_cron(crontab)
     except RunbusError as error:
         said, _, advice = error.message.removesuffix(".").partition(": ")
-        raise Refused(f"{said}; {advice or 'correct it'}", position=place.position) from None
+        place.problem(f"{said}; {advice or 'correct it'}")
+        raise Refused from None
     return Schedule(crontab=crontab, parts=parts)
 
 

@@ -25,7 +25,7 @@ _HEED_S: Final = 1.0
 _TAIL_S: Final = 0.25
 """How long its last output may take once it has been ended."""
 _KILLED_WITHIN_S: Final = 2.0
-_SCRIPT_WITHIN_S: Final = 3.0
+_SCRIPT_WITHIN_S: Final = 10.0
 
 Write = Callable[[bytes, Stream], Awaitable[None]]
 

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Final
 
 import asyncssh
-import structlog
 
 from services.runner.nodes.ssh.failures import ConnectError
 from services.runner.nodes.ssh.opening import Client, Opener
@@ -20,8 +19,6 @@ SESSIONS: Final = 10
 """So many sessions a server allows on one connection unless its MaxSessions says otherwise."""
 IDLE_S: Final = 60.0
 _CLOSE_WITHIN_S: Final = 2.0
-
-log = structlog.get_logger("runner")
 
 
 class Link:
@@ -206,7 +203,6 @@ class Pool:
                 del self._links[link.route]
         self._leave(link.via)
         link.via = None
-        log.debug("ssh.closed", host=str(link.route.address))
 
 
 def _stop_idling(link: Link) -> None:
