@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from domain.context.commands import StepPlace
+from domain.context.references import Missing, expand
 from runbus.plugin import Node, ProcessExit, Stream
 from schemas.states import ExecutionState
 from services.runner.bench import Bench
@@ -54,12 +55,14 @@ class Hosted:
         return self.node.name == self.bench.own_node.name
 
     def setting(self, name: str) -> str | None:
-        """A setting of the node, else of the project."""
-        found = self.node.attributes.get(name)
-        return found if found is not None else self.bench.assignment.settings.get(name)
+        """A setting of the node, else of the project, its references filled in."""
+        found = self.node.attributes.get(name, self.bench.assignment.settings.get(name))
+        if found is None or "${" not in found:
+            return found
+        return expand(found, self.place.data, self.place.view, Missing.LITERAL)
 
     async def secret(self, path: str) -> str:
-        """The value of a key; of ``option/NAME``, the secure option of that name."""
+        """The value of a key; of ``option.NAME``, the secure option of that name."""
         return await self.bench.secrets.read(path, runner=self.runner)
 
     async def write(self, data: str | bytes, stream: Stream = Stream.STDOUT) -> None:

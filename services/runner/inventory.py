@@ -70,7 +70,8 @@ class PluginInventory:
             _ = loaded.config_type, loaded.run
             self._steps[name] = loaded
         elif kind in (PluginKind.NODE_EXECUTOR, PluginKind.FILE_COPIER):
-            self._serving[kind, name] = loaded()
+            same = (each for each in self._serving.values() if type(each) is loaded)
+            self._serving[kind, name] = next(same, None) or loaded()
 
     @property
     def infos(self) -> list[PluginInfo]:
@@ -97,8 +98,8 @@ class PluginInventory:
         return cast("FileCopier", self._served(PluginKind.FILE_COPIER, name, node))
 
     async def close(self) -> None:
-        """Let go of the connections of executors and copiers."""
-        for served in self._serving.values():
+        """Let go of the connections of executors and copiers; a class that is both has one instance, and its pool."""
+        for served in {id(each): each for each in self._serving.values()}.values():
             await served.close()
 
     def _served(self, kind: PluginKind, name: str, node: str) -> Any:

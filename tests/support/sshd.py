@@ -51,6 +51,8 @@ class Sshd:
             "Port": str(self.port),
             "HostKey": str(self.host_key),
             "AuthorizedKeysFile": f"{self.key}.pub",
+            # What this machine's user has in start-up files of the shell is no matter of ours: it may take longer.
+            "SetEnv": f"HOME={directory}",
             **_SETTINGS,
             **settings,
         }
