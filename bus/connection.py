@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 
+from bus.lean import allow_websocket
 from schemas.catalog import Endpoint
 from schemas.codec import decode, encode
 from schemas.errors import ErrorCode, ErrorReply, RunbusError
@@ -281,6 +282,7 @@ async def connect(url: str, *, name: str, wait_s: float = 0.0) -> AsyncIterator[
     The first connection is tried for ``wait_s`` (0: once) and then raises ``unavailable``; later losses are mended
     by reconnecting for ever.
     """
+    allow_websocket(url)
     client = Client()
     bus = Bus(client, url)
     await _connect_first(client, bus, url, name, wait_s)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import Final
 
 import msgspec
 
 from schemas.api import ExecutionView, PartView
+from schemas.errors import ErrorCode
 from schemas.events import (
     AbortRequested,
     AssignmentFinished,
@@ -16,12 +18,15 @@ from schemas.events import (
     ExecutionFinished,
     ExecutionPhase,
     ExecutionQueued,
+    StepOutcome,
 )
 from schemas.states import FINAL, ExecutionState
 
 _RETRIED: Final = frozenset({ExecutionState.FAILED, ExecutionState.TIMEDOUT})
 """An abort is not ("Retry"), nor what is lost: what was done by then is not known."""
-MAX_OUTCOMES: Final = 4000
+_CUT_OFF: Final = frozenset({ExecutionState.ABORTED, ExecutionState.TIMEDOUT, ExecutionState.LOST})
+"""Assignments that somebody else may have ended, who does not know where their log does."""
+MAX_OUTCOMES: Final = 1000
 """Outcomes of an execution of several assignments are told up to here."""
 
 
@@ -65,6 +70,7 @@ def _queued(view: ExecutionView, event: ExecutionQueued) -> ExecutionView:
         retry=event.retry,
         warnings=event.warnings,
         orchestrated=event.orchestrated,
+        division=event.division,
     )
 
 
@@ -87,7 +93,7 @@ def _finished(view: ExecutionView, event: AssignmentFinished) -> ExecutionView:
         return view
     return msgspec.structs.replace(
         view,
-        state=_with_retry(view, event.state),
+        state=_with_retry(view, event),
         runner=event.runner or view.runner,
         attempt=max(event.attempt, view.attempt),
         finished_at=event.at,
@@ -102,17 +108,34 @@ def _finished(view: ExecutionView, event: AssignmentFinished) -> ExecutionView:
     )
 
 
-def _with_retry(view: ExecutionView, state: ExecutionState) -> ExecutionState:
-    """A run that failed or timed out, and is run again, says so ("Retry": ``failed-with-retry``)."""
-    retry = view.retry
-    again = retry is not None and retry.attempt < retry.most and state in _RETRIED
-    return ExecutionState.FAILED_WITH_RETRY if again else state
+def _with_retry(view: ExecutionView, event: AssignmentFinished | ExecutionFinished) -> ExecutionState:
+    """A run that failed or timed out, and is run again, says so ("Retry": ``failed-with-retry``).
+
+    None is that could only begin behind its deadline.
+    """
+    retry, state = view.retry, event.state
+    if retry is None or retry.attempt >= retry.most or state not in _RETRIED:
+        return state
+    if event.error is not None and event.error.code is ErrorCode.DEADLINE_EXCEEDED:
+        return state
+    if view.deadline_at is not None and event.at + timedelta(seconds=retry.delay_s) >= view.deadline_at:
+        return state
+    if any(part.state is ExecutionState.LOST for part in view.parts):
+        return state
+    return ExecutionState.FAILED_WITH_RETRY
 
 
 def _phase(view: ExecutionView, event: ExecutionPhase) -> ExecutionView:
     known = {part.assignment for part in view.parts}
     fresh = [
-        PartView(assignment=part.assignment, set=part.set, section=part.section, steps=part.steps, nodes=part.nodes)
+        PartView(
+            assignment=part.assignment,
+            set=part.set,
+            section=part.section,
+            steps=part.steps,
+            node_count=part.node_count,
+            left_out=part.left_out,
+        )
         for part in event.parts
         if part.assignment not in known
     ]
@@ -153,20 +176,35 @@ def _finished_part(view: ExecutionView, event: AssignmentFinished) -> ExecutionV
             state=event.state,
             runner=event.runner or part.runner,
             finished_at=event.at,
-            ended=event.nodes,
+            ended=_not_well(event.nodes),
             error=event.error,
+            status=event.status,
         )
 
     changed = _with_part(view, event.assignment, finished)
-    room = max(0, MAX_OUTCOMES - len(view.outcomes))
     failed = event.exit_code not in (None, 0)
     return msgspec.structs.replace(
         changed,
-        outcomes=[*view.outcomes, *event.steps[:room]],
+        outcomes=_bounded([*view.outcomes, *event.steps]),
         runner=_runners(changed.parts),
         exit_code=event.exit_code if failed or view.exit_code is None else view.exit_code,
         last_log_seq=max(view.last_log_seq, event.last_log_seq),
     )
+
+
+def _bounded(outcomes: list[StepOutcome]) -> list[StepOutcome]:
+    """At most ``MAX_OUTCOMES``: failures are kept before successes."""
+    surplus = len(outcomes) - MAX_OUTCOMES
+    if surplus <= 0:
+        return outcomes
+    good = [index for index, each in enumerate(outcomes) if each.state is ExecutionState.SUCCEEDED]
+    dropped = set(good[-surplus:])
+    return [each for index, each in enumerate(outcomes) if index not in dropped][:MAX_OUTCOMES]
+
+
+def _not_well(nodes: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """All nodes of an assignment are known, and those that ended well are many."""
+    return {end: nodes.get(end, []) for end in ("failed", "not_run")} if nodes else {}
 
 
 def _with_part(view: ExecutionView, assignment: str, change: Callable[[PartView], PartView]) -> ExecutionView:
@@ -181,14 +219,15 @@ def _runners(parts: Iterable[PartView]) -> str:
 def _ended(view: ExecutionView, event: ExecutionFinished) -> ExecutionView:
     if view.state in FINAL or event.state not in FINAL:
         return view
+    cut_off = any(part.state in _CUT_OFF for part in view.parts)
     return msgspec.structs.replace(
         view,
-        state=_with_retry(view, event.state),
+        state=_with_retry(view, event),
         finished_at=event.at,
         duration_s=event.duration_s,
         exit_code=0 if event.state is ExecutionState.SUCCEEDED else view.exit_code,
         error=event.error,
-        last_log_seq=max(view.last_log_seq, event.last_log_seq),
+        last_log_seq=0 if cut_off else max(view.last_log_seq, event.last_log_seq),
         nodes=event.nodes,
         status=event.status,
     )

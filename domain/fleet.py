@@ -92,6 +92,7 @@ def view_of(record: RunnerRecord, presence: Presence | None, status: RunnerStatu
         created_at=record.created_at,
         last_seen_at=presence.seen_at if presence else record.registered_at,
         node_filters=record.node_filters,
+        node=record.node,
     )
 
 

@@ -13,6 +13,7 @@ import msgspec
 from schemas.errors import ErrorInfo
 from schemas.events import RetryOf, StepOutcome
 from schemas.jobs import Flow, JobDefinition, JobRef, NodeDispatch, RunnerSelector, Step
+from schemas.nodes import Node
 from schemas.runners import PluginInfo, RunnerView
 from schemas.states import ExecutionState, Instant, RunnerStatus
 
@@ -77,7 +78,10 @@ class PartView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     set: str
     section: int = 0
     steps: tuple[int, int] = (1, 1)
-    nodes: list[str] = []
+    node_count: int = 0
+    """How many nodes it is for; 0: its step is for none."""
+    left_out: list[str] = []
+    """Of the nodes that its set serves (``division`` of the execution), those that it is not for."""
     state: ExecutionState = ExecutionState.QUEUED
     runner: str = ""
     instance: str = ""
@@ -85,8 +89,9 @@ class PartView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     started_at: Instant | None = None
     finished_at: Instant | None = None
     ended: dict[str, list[str]] = {}
-    """Names of its nodes by how they ended."""
+    """Names of its nodes that did not end well: ``failed``, ``not_run``. Empty as long as nothing was told."""
     error: ErrorInfo | None = None
+    status: str = ""
 
 
 class ExecutionView(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.execution.v1"):
@@ -128,6 +133,8 @@ class ExecutionView(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     retry: RetryOf | None = None
     parts: list[PartView] = []
     """Its assignments, where several runners serve it."""
+    division: dict[str, list[str]] = {}
+    """Which tag set serves which nodes, where several do; of tens of thousands it is not told."""
     warnings: list[str] = []
     orchestrated: bool = False
 
@@ -284,6 +291,8 @@ class RegisterRequest(
     max_running: int
     plugins: list[PluginInfo]
     local: bool = False
+    node: Node | None = None
+    """The runner itself as a node, where it is to be one of its projects."""
 
 
 class Registered(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.registered.v1"):

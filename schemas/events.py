@@ -98,6 +98,10 @@ class ExecutionQueued(msgspec.Struct, frozen=True, kw_only=True, tag_field="type
     """How many nodes it is dispatched to; None: it runs on its runner."""
     orchestrated: bool = False
     """Several assignments make it up, and ``ExecutionFinished`` is its end, not the end of one of them."""
+    division: dict[str, list[str]] = {}
+    """Which tag set serves which nodes, where several do; of tens of thousands the plan alone tells."""
+    wait_for_runner: bool = False
+    """It waits for a runner, where none is connected."""
     retry: RetryOf | None = None
     notifications: list[Notification] = []
     log_limit: LogLimit | None = None
@@ -167,8 +171,10 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     """Which section of the workflow, from 0."""
     steps: tuple[int, int]
     """The numbers of its first and last step."""
-    nodes: list[str] = []
-    """The names of its nodes; none for a step that is for none."""
+    node_count: int = 0
+    """How many nodes it is for; 0: its step is for none."""
+    left_out: list[str] = []
+    """Of the nodes that its set serves, those that it is not for."""
 
 
 class ExecutionPhase(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.execution_phase.v1"):

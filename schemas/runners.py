@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from schemas.nodes import Node
 from schemas.states import Instant, RunnerStatus
 
 
@@ -31,6 +32,8 @@ class RunnerRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
     version: str = ""
     instance: str = ""
     plugins: list[PluginInfo] = []
+    node: Node | None = None
+    """The runner itself as a node of its projects, where it was started so ("Runner as a node")."""
     max_running: int = 50
     created_at: Instant | None = None
     registered_at: Instant | None = None
@@ -75,6 +78,8 @@ class RunnerView(msgspec.Struct, frozen=True, kw_only=True):
     last_seen_at: Instant | None
     node_filters: dict[str, str] = {}
     """By project: the nodes it serves where the project dispatches automatically."""
+    node: Node | None = None
+    """The runner itself as a node."""
 
 
 class FleetChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.fleet_changed.v1"):

@@ -35,6 +35,7 @@ MAX_SET_TOKEN_CHARS: Final = 190
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 _PLAIN_TAG_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-")
+_UPPER_BYTES = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _SEPARATORS = re.compile(r"[,+]")
 _RESERVED: Final = {"project": RESERVED_PROJECTS, "runner id": RESERVED_RUNNERS}
 
@@ -80,10 +81,10 @@ def tag(value: str) -> str:
     ``@ID`` is the tag that every runner bears by itself: it names that one runner, and keeps its case.
 
     Raises ``invalid_tag`` for an empty tag, a separator (``,`` or ``+``), a control character, the reserved
-    word ``local``, or more than 64 characters.
+    word ``local``, more than 64 characters, or an ``@ID`` whose id no runner can have.
     """
-    if value.startswith(OWN_TAG):
-        return OWN_TAG + runner_id(value.removeprefix(OWN_TAG))
+    if value.strip().startswith(OWN_TAG):
+        return _own_tag_as_typed(value.strip().removeprefix(OWN_TAG))
     normal = unicodedata.normalize("NFC", value.strip().lower())
     problem = _tag_problem(normal)
     if problem:
@@ -93,6 +94,18 @@ def tag(value: str) -> str:
             details={"tag": _shown(value)},
         )
     return normal
+
+
+def _own_tag_as_typed(runner: str) -> str:
+    try:
+        return own_tag(runner_id(runner))
+    except RunbusError as cause:
+        raise RunbusError(
+            ErrorCode.INVALID_TAG,
+            f"'@{runner[:80]}' is not a valid tag: behind '@' stands the id of a runner, 1 to 64 letters, digits, '-' "
+            "or '_'.",
+            details={"tag": _shown(OWN_TAG + runner)},
+        ) from cause
 
 
 def _tag_problem(normal: str) -> str:
@@ -126,8 +139,9 @@ def own_tag(runner: str) -> str:
 
 
 def escape_tag(normal: str) -> str:
-    """One subject token for one normalised tag: ``web 1`` → ``web=201``."""
-    return "".join(chr(byte) if byte in _PLAIN_TAG_BYTES else f"={byte:02X}" for byte in normal.encode())
+    """One subject token for one normalised tag: ``web 1`` → ``web=201``, ``@Web-1`` → ``=40Web-1``."""
+    plain = _PLAIN_TAG_BYTES | _UPPER_BYTES if normal.startswith(OWN_TAG) else _PLAIN_TAG_BYTES
+    return "".join(chr(byte) if byte in plain else f"={byte:02X}" for byte in normal.encode())
 
 
 def unescape_tag(token: str) -> str:

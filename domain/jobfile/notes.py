@@ -13,7 +13,7 @@ from domain.jobfile.bounds import Mark
 from schemas.errors import ErrorCode, RunbusError
 
 MAX_PROBLEMS: Final = 500
-"""More problems than these are counted and not described: the error has to fit into one reply."""
+"""More problems, or warnings, than these are counted and not described: all have to fit into one reply."""
 MAX_PROBLEMS_IN_MESSAGE: Final = 20
 
 _PLAIN_KEY: Final = re.compile(r"[\w-]{1,64}\Z")
@@ -52,6 +52,7 @@ class Notes:
         self._problems: list[Problem] = []
         self._warnings: list[Problem] = []
         self._count = 0
+        self._more_warnings = 0
 
     @property
     def count(self) -> int:
@@ -65,8 +66,9 @@ class Notes:
 
     @property
     def warnings(self) -> list[str]:
-        """The warnings, in the order of the file."""
-        return [self._line(each) for each in sorted(self._warnings)]
+        """The warnings, in the order of the file; the last line counts those that were not kept."""
+        lines = [self._line(each) for each in sorted(self._warnings)]
+        return [*lines, f"... and {self._more_warnings} more warnings"] if self._more_warnings else lines
 
     def problem(self, position: Position, path: str, text: str) -> None:
         """Note a problem."""
@@ -76,7 +78,10 @@ class Notes:
 
     def warn(self, position: Position, path: str, text: str) -> None:
         """Note a warning."""
-        self._warnings.append(Problem(position.line, position.column, path, text))
+        if len(self._warnings) < MAX_PROBLEMS:
+            self._warnings.append(Problem(position.line, position.column, path, text))
+        else:
+            self._more_warnings += 1
 
     def error(self) -> RunbusError:
         """Everything noted so far as one ``invalid_job``."""

@@ -8,6 +8,7 @@ import msgspec
 
 from domain.context.groups import JobFacts, job_context
 from domain.context.scopes import DataContext
+from domain.logs import parse_limit
 from domain.options import OptionValues, resolve_options
 from domain.planning.calls import CallFinder
 from domain.planning.dispatch import dispatch_of, nodes_of_run
@@ -159,10 +160,13 @@ def _retry(job: JobDefinition, data: DataContext) -> RetryOf | None:
 
 
 def _log_limit(job: JobDefinition, data: DataContext) -> LogLimit | None:
+    """With its references filled in. Raises ``invalid_job`` where it is no limit then."""
     limit = job.log_limit
     if limit is None or not limit.limit.strip():
         return None
-    return msgspec.structs.replace(limit, limit=filled(limit.limit, data))
+    known = msgspec.structs.replace(limit, limit=filled(limit.limit, data), status=filled(limit.status, data))
+    parse_limit(known.limit)
+    return known
 
 
 def _smaller(one: float | None, other: float | None) -> float | None:

@@ -13,6 +13,6 @@ def plugins_of(steps: Iterable[Step]) -> set[str]:
     for step in steps:
         if step.enabled:
             names.add(step.plugin)
-            if step.error_handler is not None:
+            if step.error_handler is not None and step.error_handler.enabled:
                 names.add(step.error_handler.plugin)
     return names

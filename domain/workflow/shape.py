@@ -16,6 +16,9 @@ class StepShape(NamedTuple):
     handler: bool = False
     handler_keepgoing: bool = False
     """``keepgoingOnSuccess``: a handler that succeeds clears the failure."""
+    handler_for_nodes: bool = True
+    """The handler is a node step; else it runs once, whatever the step is."""
+    enabled: bool = True
 
 
 class Unit(NamedTuple):
@@ -63,19 +66,26 @@ class Shape:
 
 
 def shape_of(step: Step) -> StepShape:
-    """What matters of one step."""
+    """What matters of one step; a handler that is not enabled is none."""
     handler = step.error_handler
-    return StepShape(step.node_step, handler is not None, handler is not None and handler.keepgoing_on_success)
+    if handler is None or not handler.enabled:
+        return StepShape(step.node_step, enabled=step.enabled)
+    return StepShape(
+        step.node_step, handler=True, handler_keepgoing=handler.keepgoing_on_success,
+        handler_for_nodes=handler.node_step, enabled=step.enabled,
+    )  # fmt: skip
 
 
 def sections_of(steps: Sequence[StepShape], strategy: Strategy) -> list[Section]:
-    """The sections of a workflow, in order.
+    """The sections of a workflow, in order; a step that is not enabled is in none.
 
     Node-first: the workflow is split around steps that are not for nodes ("Dispatch to nodes", strategies). All other
     strategies: each step is a section of its own.
     """
     sections: list[Section] = []
     for index, step in enumerate(steps):
+        if not step.enabled:
+            continue
         joins = strategy is Strategy.NODE_FIRST and step.node_step and sections and sections[-1].for_nodes
         if joins:
             sections[-1] = Section((*sections[-1].steps, index), for_nodes=True)

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from runbus_wait_for_port import WaitForPortConfig, WaitForPortStep
 
-from runbus.plugin import ProcessExit, StepContext, StepError, StepResult, Stream
+from runbus.plugin import Node, ProcessExit, StepContext, StepError, StepResult, Stream
 
 
 class FakeContext:
@@ -20,6 +20,7 @@ class FakeContext:
 
     runner, project, execution, step = "web-1", "default", "my-1", 1
     work_dir = Path()
+    node = Node(name="web-1")
 
     def __init__(self) -> None:
         self.env: Mapping[str, str] = {}

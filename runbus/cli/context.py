@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 
 import click
 
-from bus.lean import import_structlog_alone
+from bus.lean import import_lean
 from runbus.cli import exits
 
 Sections: TypeAlias = Mapping[str, Mapping[str, tuple[str, str]]]
@@ -122,7 +122,7 @@ class LazyGroup(click.Group):
         module, _, attribute = self._targets[cmd_name].partition(":")
         with _without_collection():
             if module not in OFFLINE:
-                import_structlog_alone()
+                import_lean()
             command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 

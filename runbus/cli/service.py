@@ -84,6 +84,7 @@ def dispatcher(ctx: click.Context, /, **given: Any) -> None:
 @click.option("--project", "projects", multiple=True, metavar="P",
               help="Projects it works for; may be repeated, or several with commas.  [default]")  # fmt: skip
 @click.option("--local", "runner_local", is_flag=True, default=None, help="Be the Local Runner.")
+@click.option("--as-node", "runner_as_node", is_flag=True, default=None, help="Be a node of its projects, too.")
 @click.option("--max-running", type=click.IntRange(1), metavar="N", help="Carry out so many at a time.  [50]")
 @click.option("--work-dir", type=click.Path(file_okay=False), help="Where executions get their directories.")
 @click.option("--grace", "grace_s", type=DURATION, help="Between SIGTERM and SIGKILL.  [5s]")

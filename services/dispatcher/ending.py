@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeAlias
 
 import structlog
@@ -25,6 +25,8 @@ _RUNNER_WITHIN_S: Final = 5.0
 _ASK_TIMES: Final = 10
 _ASK_AGAIN_S: Final = 0.2
 _LATER_S: Final = 1.0
+_RUNNERS_FIRST_S: Final = 2.0
+"""A running time is kept by runners; what none has in hand by then is ended here."""
 
 Stored: TypeAlias = tuple[int, Event]
 """An event and its sequence."""
@@ -41,7 +43,7 @@ class Ending:
         self._live = live
         self._fleet = fleet
         self._assignments = Assignments(bus, subjects)
-        self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._timers: dict[Key, tuple[datetime, asyncio.TimerHandle]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def abort(self, request: AbortRequest) -> None:
@@ -67,12 +69,14 @@ class Ending:
                 )
             ),
         )
-        await self._end(view, ExecutionState.ABORTED, _aborted(request.user, request.reason), user=request.user)
+        # what another dispatcher handed out before it heard of this is in the view by now
+        view = await self._live.get(request.project, request.execution) or view
+        await self._end(view, ExecutionState.ABORTED, aborted_by(request.user, request.reason), user=request.user)
 
     async def end_aborted(self, view: ExecutionView) -> None:
         """Carry out an abort that was asked for and never was: whoever was asked died."""
         user = view.abort_requested_by or ""
-        await self._end(view, ExecutionState.ABORTED, _aborted(user, ""), user=user)
+        await self._end(view, ExecutionState.ABORTED, aborted_by(user), user=user)
 
     async def lose(self, piece: Piece, error: ErrorInfo) -> bool:
         """End what its claimant will not; False if that ended it first, or it is not the claimant's."""
@@ -81,15 +85,23 @@ class Ending:
             return False
         return await self._store_end(piece, last, ExecutionState.LOST, error)
 
+    async def end_unclaimed(self, piece: Piece, state: ExecutionState, error: ErrorInfo) -> bool:
+        """End what no runner has claimed; False if one has, or it has ended."""
+        return await self._store_end(piece, None, state, error)
+
     def watch_deadline(self, view: ExecutionView) -> None:
         """Set the clock of an execution that has a deadline; called at every change of an unfinished one."""
-        key = (view.project, view.id)
-        if view.deadline_at is None or key in self._timers:
+        key, at = (view.project, view.id), _due_at(view)
+        known = self._timers.get(key)
+        if at is None or (known is not None and known[0] <= at):
             return
-        self._set_timer(key, max(0.0, (view.deadline_at - datetime.now(UTC)).total_seconds()))
+        if known is not None:
+            known[1].cancel()
+        self._set_timer(key, at)
 
-    def _set_timer(self, key: Key, left_s: float) -> None:
-        self._timers[key] = asyncio.get_running_loop().call_later(left_s, self._deadline_passed, key)
+    def _set_timer(self, key: Key, at: datetime) -> None:
+        left_s = max(0.0, (at - datetime.now(UTC)).total_seconds())
+        self._timers[key] = at, asyncio.get_running_loop().call_later(left_s, self._deadline_passed, key)
 
     def _deadline_passed(self, key: Key) -> None:
         del self._timers[key]
@@ -104,9 +116,12 @@ class Ending:
             await self._end_by_deadline(view)
         except RunbusError as error:
             log.warning("deadline.again", execution=view.id, reason=error.message)
-            self._set_timer((view.project, view.id), _LATER_S)
+            self._set_timer((view.project, view.id), datetime.now(UTC) + timedelta(seconds=_LATER_S))
 
     async def _end_by_deadline(self, view: ExecutionView) -> None:
+        if view.deadline_at is None or view.deadline_at > datetime.now(UTC):
+            await self._end(view, ExecutionState.TIMEDOUT, _ran_too_long(view))
+            return
         where = "while it ran" if view.state is ExecutionState.RUNNING else f"while queued. {await self._why(view)}"
         error = RunbusError(
             ErrorCode.DEADLINE_EXCEEDED,
@@ -151,9 +166,7 @@ class Ending:
             fenced = ErrorInfo(code=error.code, message=note, error_id=error.error_id, origin=error.origin)
             await self._store_end(piece, last, state, fenced)
 
-    async def _ask_runner(
-        self, request: RunnerAbortRequest, piece: Piece, runner: str, *, claim_seq: int
-    ) -> str:
+    async def _ask_runner(self, request: RunnerAbortRequest, piece: Piece, runner: str, *, claim_seq: int) -> str:
         """Have a runner end what it claimed; why it does not, or nothing.
 
         One that has just claimed does not know it for a moment; one that was restarted never will.
@@ -174,9 +187,7 @@ class Ending:
                 return ""
         return "does not know it any more; what was done by then is not known."
 
-    async def _store_end(
-        self, piece: Piece, last: Stored | None, state: ExecutionState, error: ErrorInfo
-    ) -> bool:
+    async def _store_end(self, piece: Piece, last: Stored | None, state: ExecutionState, error: ErrorInfo) -> bool:
         """Publish the end behind ``last`` (None: no runner has claimed it); False if something else came first."""
         seq, event = last or (0, None)
         claim = event if isinstance(event, AssignmentStarted) else None
@@ -209,7 +220,21 @@ class Ending:
         return stored.seq, event
 
 
-def _aborted(user: str, reason: str) -> ErrorInfo:
+def _due_at(view: ExecutionView) -> datetime | None:
+    """When it is to be ended from here: at its deadline, or when several runners together took too long."""
+    if not view.orchestrated or view.timeout_s is None or view.started_at is None:
+        return view.deadline_at
+    at = view.started_at + timedelta(seconds=view.timeout_s + _RUNNERS_FIRST_S)
+    return min(at, view.deadline_at or at)
+
+
+def _ran_too_long(view: ExecutionView) -> ErrorInfo:
+    text = f"it ran longer than its limit of {view.timeout_s:g} s, over all its runners."
+    return RunbusError(ErrorCode.TIMEOUT, text, details={"timeout_s": view.timeout_s}).info(AUTHOR_DISPATCHER)
+
+
+def aborted_by(user: str, reason: str = "") -> ErrorInfo:
+    """The error of what someone ended."""
     who = f" by {user}" if user else ""
     why = f": {reason}" if reason else ""
     return RunbusError(ErrorCode.ABORTED, f"aborted{who}{why}.").info(AUTHOR_DISPATCHER)

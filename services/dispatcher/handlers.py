@@ -6,8 +6,6 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Final
 
-import msgspec
-
 from bus.endpoint import Route, route
 from domain.ids import new_execution_id
 from domain.jobfile import read_job_file
@@ -37,6 +35,7 @@ from schemas.states import FINAL
 from schemas.subjects import Subjects
 from services.dispatcher.accept import Acceptance
 from services.dispatcher.ending import Ending, unknown_execution
+from services.dispatcher.fitting import fitting, in_a_list
 from services.dispatcher.fleet import Fleet
 from services.dispatcher.jobs import JobStore
 from services.dispatcher.ledger import Ledger
@@ -64,6 +63,7 @@ class Handlers:
         projects: Projects,
         notifications: Notifications,
         zone: str,
+        max_view_bytes: int,
     ) -> None:
         self._acceptance = acceptance
         self._ending = ending
@@ -75,6 +75,7 @@ class Handlers:
         self._projects = projects
         self._notifications = notifications
         self._zone = zone
+        self._max_view_bytes = max_view_bytes
 
     def routes(self, subjects: Subjects) -> list[Route]:
         """The whole of the dispatcher's interface."""
@@ -93,13 +94,13 @@ class Handlers:
     async def run(self, request: RunRequest) -> ExecutionView:
         """Accept a run; with ``wait_s``, answer with its end if that comes in time."""
         if request.wait_s <= 0:
-            return await self._acceptance.accept(request, new_execution_id())
+            return self._told(await self._acceptance.accept(request, new_execution_id()))
         fresh_id = new_execution_id()
         with self._live.awaiting(request.project, request.id or fresh_id) as end:
             view = await self._acceptance.accept(request, fresh_id)
             if request.id:
                 view = await self._required(request.project, request.id)
-            return await self._end_or(view, end, request.wait_s)
+            return self._told(await self._end_or(view, end, request.wait_s))
 
     async def result(self, request: ResultRequest) -> ExecutionView:
         """An execution, once it has ended or the time is over."""
@@ -107,13 +108,13 @@ class Handlers:
 
     async def show_execution(self, request: ResultRequest) -> ExecutionView:
         """An execution as it stands."""
-        return await self._required(request.project, request.execution)
+        return self._told(await self._required(request.project, request.execution))
 
     async def list_executions(self, request: ExecutionListRequest) -> ExecutionPage:
-        """A page of executions, newest first; steps and outcomes are left out, so that a page fits a message."""
+        """A page of executions, newest first; steps and nodes are left out, so that a page fits a message."""
         behind = await self._live.ledger_synced()
         page = await self._ledger.list(request)
-        short = [msgspec.structs.replace(view, steps=[], outcomes=[]) for view in page.executions]
+        short = [in_a_list(view) for view in page.executions]
         return ExecutionPage(executions=short, next_cursor=page.next_cursor, events_behind=behind)
 
     async def abort(self, request: AbortRequest) -> ExecutionView:
@@ -174,7 +175,10 @@ class Handlers:
     async def _ended(self, project: str, execution: str, wait_s: float) -> ExecutionView:
         """The final view, or after ``wait_s`` the one there is."""
         with self._live.awaiting(project, execution) as end:
-            return await self._end_or(await self._required(project, execution), end, wait_s)
+            return self._told(await self._end_or(await self._required(project, execution), end, wait_s))
+
+    def _told(self, view: ExecutionView) -> ExecutionView:
+        return fitting(view, room_bytes=self._max_view_bytes)
 
     async def _end_or(self, view: ExecutionView, end: asyncio.Future[ExecutionView], wait_s: float) -> ExecutionView:
         if view.state in FINAL:

@@ -21,6 +21,7 @@ from schemas.subjects import AUTHOR_DISPATCHER, Subjects
 from services.dispatcher.assignments import Piece, pieces_of
 from services.dispatcher.ending import Ending
 from services.dispatcher.live import LiveExecutions
+from services.dispatcher.unserved import Unserved
 
 _LOOK_EVERY_S: Final = 10.0
 _ANSWER_WITHIN_S: Final = 2.0
@@ -46,6 +47,7 @@ class LossWatch:
         self._live = live
         self._ending = ending
         self._record_of = record_of
+        self._unserved = Unserved(bus, subjects, live=live, ending=ending, answering=self._answering)
         self._look_now = asyncio.Event()
 
     async def take_fleet_change(self, _heard: Heard) -> None:
@@ -73,9 +75,11 @@ class LossWatch:
             for piece in pieces_of(view):
                 if piece.state is ExecutionState.RUNNING:
                     claimants[piece.runner, piece.instance].append(piece)
-        if not claimants:
+        waiting = self._unserved.waiting()
+        if not claimants and not waiting:
             return
         reply = await self._bus.call(self._subjects, catalog.RUNNER_LIST, RunnerListRequest())
+        await self._unserved.look(waiting, reply.runners)
         runners = {runner.id: runner for runner in reply.runners}
         suspects = [
             (runners.get(runner), pieces)

@@ -10,28 +10,20 @@ import msgspec
 import structlog
 
 from bus.connection import Bus, Condition, WrongLastSequenceError
-from bus.parcels import Parcels
 from domain.workflow.phases import End, Go, decide
-from schemas.api import ExecutionView, PartView
-from schemas.codec import decode, encode
+from schemas.api import ExecutionView
+from schemas.codec import encode
 from schemas.errors import ErrorCode, RunbusError
-from schemas.events import (
-    Assignment,
-    AssignmentFinished,
-    Event,
-    ExecutionFinished,
-    ExecutionPhase,
-    ExecutionQueued,
-    Part,
-)
+from schemas.events import Event, ExecutionFinished, ExecutionPhase
 from schemas.states import FINAL, ExecutionState
 from schemas.subjects import AUTHOR_DISPATCHER, WHOLE_EXECUTION, Subjects
-from schemas.tokens import TagSet
-from services.dispatcher.assignments import Assignments, pieces_of
+from services.dispatcher.assignments import pieces_of
+from services.dispatcher.ending import Ending, aborted_by
+from services.dispatcher.handout import HandOut
 from services.dispatcher.live import Key, LiveExecutions
-from services.dispatcher.sets import SetsInUse
 
-_LOOK_EVERY_S: Final = 5.0
+LOOK_EVERY_S: Final = 5.0
+_AT_ONCE: Final = 32
 
 log = structlog.get_logger("dispatcher")
 
@@ -40,76 +32,104 @@ class Orchestrator:
     """Every dispatcher considers every such execution at each of its events; the first to say what is next is heard.
 
     What is said of an execution as a whole (assignment 0) is appended on the condition that nothing else was since
-    the decision's facts were read. Assignments follow; their message ids make a second hand harmless. What a dispatcher
-    that died left out, another one hands out at its next look.
+    the decision's facts were read. Assignments follow; their message ids make a second hand harmless. What a
+    dispatcher that died left out, another one hands out at its second look.
     """
 
-    def __init__(self, bus: Bus, subjects: Subjects, *, live: LiveExecutions, sets: SetsInUse) -> None:
+    def __init__(
+        self, bus: Bus, subjects: Subjects, *, live: LiveExecutions, ending: Ending, hand_out: HandOut
+    ) -> None:
         self._bus = bus
         self._subjects = subjects
         self._live = live
-        self._sets = sets
-        self._assignments = Assignments(bus, subjects)
-        self._plans: dict[Key, tuple[ExecutionQueued, Assignment]] = {}
+        self._ending = ending
+        self._hand_out = hand_out
         self._due: dict[Key, None] = {}
+        self._seen: set[Key] = set()
         self._wake = asyncio.Event()
 
     def take(self, event: Event) -> None:
         """An event was heard: if it is of such an execution, consider it."""
         key = (event.project, event.execution)
         if isinstance(event, ExecutionFinished):
-            self._plans.pop(key, None)
+            self._hand_out.forget(*key)
+            return
         view = self._live.known(*key)
-        if view is not None and view.orchestrated and not isinstance(event, ExecutionFinished):
+        if view is not None and view.orchestrated:
             self._due[key] = None
             self._wake.set()
 
     async def run(self) -> None:
         """Consider what is due, and regularly all that has not ended, until cancelled."""
+        loop = asyncio.get_running_loop()
+        next_look_s = loop.time() + LOOK_EVERY_S
         while True:
             try:
-                async with asyncio.timeout(_LOOK_EVERY_S):
+                async with asyncio.timeout(max(0.0, next_look_s - loop.time())):
                     await self._wake.wait()
             except TimeoutError:
-                self._due |= {
-                    (view.project, view.id): None for view in self._live.unfinished() if view.orchestrated
-                }
+                await self.look()
+                next_look_s = loop.time() + LOOK_EVERY_S
             self._wake.clear()
-            while self._due:
-                key = next(iter(self._due))
-                del self._due[key]
-                await self._consider_safely(key)
+            due, self._due = list(self._due), {}
+            await self._consider_all(due)
 
-    async def _consider_safely(self, key: Key) -> None:
+    async def look(self) -> None:
+        """Consider all that has not ended; of what was there at the last look already, mend what was left undone."""
+        keys = {(view.project, view.id) for view in self._live.unfinished() if view.orchestrated}
+        await self._consider_all(sorted(keys), mend=self._seen)
+        self._seen = keys
+
+    async def _consider_all(self, keys: list[Key], mend: set[Key] | frozenset[Key] = frozenset()) -> None:
+        for start in range(0, len(keys), _AT_ONCE):
+            some = keys[start : start + _AT_ONCE]
+            await asyncio.gather(*(self._consider_safely(key, mend=key in mend) for key in some))
+
+    async def _consider_safely(self, key: Key, *, mend: bool) -> None:
         """What is wrong with one keeps nobody from seeing to the others; it is looked at again."""
         try:
-            await self.consider(*key)
+            try:
+                await self.consider(*key, mend=mend)
+            except RunbusError as error:
+                if error.code is ErrorCode.UNAVAILABLE:
+                    raise
+                log.warning("orchestration.given_up", execution=key[1], code=error.code, error=error.message)
+                await self._give_up(key, error)
         except RunbusError as error:
             log.warning("orchestration.later", execution=key[1], code=error.code, reason=error.message)
-            if error.code is not ErrorCode.UNAVAILABLE:
-                await self._give_up(key, error)
 
-    async def consider(self, project: str, execution: str) -> None:
-        """Decide what is next, say it, and hand it out. Raises ``unavailable``, ``parcel_lost``."""
-        subject = self._subjects.events_of_assignment(project, execution, WHOLE_EXECUTION)
-        last = await self._bus.last_message(self._subjects.events_stream, subject)
-        view = await self._live.get(project, execution)
-        if last is None or view is None or view.state in FINAL:
+    async def consider(self, project: str, execution: str, *, mend: bool = False) -> None:
+        """Decide what is next, say it, and hand it out; ``mend`` what others began and have not done.
+
+        Raises ``unavailable``, ``parcel_lost``.
+        """
+        last_seq, view = await self._stand(project, execution)
+        if view is None or view.state in FINAL:
             return
-        queued, plan = await self._plan(project, execution)
+        known = await self._hand_out.known(project, execution)
+        plan = known.plan
         keepgoing = plan.dispatch.keepgoing if plan.dispatch else False
         decision = decide(view, plan.division, node_keepgoing=keepgoing)
         if isinstance(decision, Go):
-            phase = max(len({part.section for part in view.parts}), 0) + 1
+            phase = len({part.section for part in view.parts}) + 1
             said = ExecutionPhase(
                 execution=execution, project=project, at=datetime.now(UTC), phase=phase, parts=decision.parts
             )
-            if await self._say(said, last.seq):
-                await self._hand_out(queued, plan, view, decision.parts)
+            if await self._say(said, last_seq):
+                await self._hand_out.hand_out(known, view, decision.parts)
         elif isinstance(decision, End):
-            await self._say(_finished(view, decision), last.seq)
-        else:
-            await self._hand_out_left(queued, plan, view)
+            await self._finish(view, decision, last_seq)
+        elif mend and view.abort_requested_by is not None:
+            await self._ending.end_aborted(view)
+        elif mend:
+            await self._hand_out.hand_out_left(known, view)
+
+    async def _stand(self, project: str, execution: str) -> tuple[int, ExecutionView | None]:
+        """The sequence of what was said last, and the view with that and everything before in it."""
+        subject = self._subjects.events_of_assignment(project, execution, WHOLE_EXECUTION)
+        last = await self._bus.last_message(self._subjects.events_stream, subject)
+        view = await self._live.get(project, execution)
+        return (last.seq, view) if last else (0, None)
 
     async def _say(self, event: ExecutionPhase | ExecutionFinished, after_seq: int) -> bool:
         """Append it behind the last of its kind; False where another dispatcher, or an abort, was first."""
@@ -123,104 +143,46 @@ class Orchestrator:
             return False
         return True
 
-    async def _hand_out(
-        self, queued: ExecutionQueued, plan: Assignment, view: ExecutionView, parts: list[Part]
-    ) -> None:
-        data = await self._found_so_far(view)
-        for part in parts:
-            await self._sets.ensure(queued.project, TagSet.from_token(part.set))
-            await self._assignments.publish_part(_assignment(queued, plan, part, data), part)
-        log.info("execution.phase", execution=queued.execution, assignments=len(parts))
-
-    async def _hand_out_left(self, queued: ExecutionQueued, plan: Assignment, view: ExecutionView) -> None:
-        """What was said and not handed out: whoever said it has died in between."""
-        pieces = {piece.assignment: piece for piece in pieces_of(view) if piece.state is ExecutionState.QUEUED}
-        for part in view.parts:
-            piece = pieces.get(part.assignment)
-            if piece is None or await self._assignments.waits(piece) or await self._has_begun(view, part):
+    async def _finish(self, view: ExecutionView, end: End, after_seq: int) -> None:
+        """Say the end, with as many names of nodes as the bus takes."""
+        whole = _finished(view, end)
+        bad = {state: names for state, names in end.nodes.items() if state != "succeeded"}
+        for nodes in (whole.nodes, bad, {}):
+            said = msgspec.structs.replace(whole, nodes=nodes)
+            if nodes and len(encode(said)) > self._bus.max_payload_bytes:
                 continue
-            await self._hand_out(queued, plan, view, [_part(part)])
-
-    async def _has_begun(self, view: ExecutionView, part: PartView) -> bool:
-        subject = self._subjects.events_of_assignment(view.project, view.id, part.assignment)
-        return await self._bus.last_message(self._subjects.events_stream, subject) is not None
-
-    async def _found_so_far(self, view: ExecutionView) -> dict[str, dict[str, dict[str, str]]]:
-        """What the steps of earlier assignments have found out."""
-        found: dict[str, dict[str, dict[str, str]]] = {}
-        for part in view.parts:
-            subject = self._subjects.events_of_assignment(view.project, view.id, part.assignment)
-            last = await self._bus.last_message(self._subjects.events_stream, subject)
-            event: Event | None = decode(last.data, Event) if last else None  # type: ignore[arg-type]
-            if isinstance(event, AssignmentFinished):
-                for key, groups in event.data.items():
-                    for group, values in groups.items():
-                        found.setdefault(key, {}).setdefault(group, {}).update(values)
-        return found
-
-    async def _plan(self, project: str, execution: str) -> tuple[ExecutionQueued, Assignment]:
-        key = (project, execution)
-        if key not in self._plans:
-            subject = self._subjects.event(project, execution, WHOLE_EXECUTION, AUTHOR_DISPATCHER)
-            first = await self._bus.first_message(self._subjects.events_stream, subject)
-            if first is None:
-                raise RunbusError(ErrorCode.UNKNOWN_EXECUTION, f"execution {execution} is not in the stream.")
-            queued = decode(first.data, ExecutionQueued)
-            parcels = await Parcels.open(self._bus, self._subjects.parcels_bucket)
-            self._plans[key] = queued, decode(await parcels.get(queued.plan), Assignment)
-        return self._plans[key]
+            if await self._say(said, after_seq):
+                log.info("execution.ended", execution=view.id, state=end.state)
+            return
 
     async def _give_up(self, key: Key, error: RunbusError) -> None:
-        """It cannot go on (its plan is lost): say so, rather than let it wait for ever."""
-        view = await self._live.get(*key)
-        subject = self._subjects.events_of_assignment(*key, WHOLE_EXECUTION)
-        last = await self._bus.last_message(self._subjects.events_stream, subject)
-        if view is None or last is None or pieces_of(view):
+        """It cannot go on (its plan is lost): end it, rather than let it wait for ever. What runs is let run."""
+        last_seq, view = await self._stand(*key)
+        if view is None or view.state in FINAL:
             return
-        end = End(ExecutionState.FAILED, {}, error.info(AUTHOR_DISPATCHER))
-        await self._say(_finished(view, end), last.seq)
+        info = error.info(AUTHOR_DISPATCHER)
+        pieces = pieces_of(view)
+        for piece in pieces:
+            if piece.state is ExecutionState.QUEUED:
+                await self._ending.end_unclaimed(piece, ExecutionState.FAILED, info)
+        if not pieces:
+            await self._finish(view, End(state=ExecutionState.FAILED, error=info), last_seq)
 
 
 def _finished(view: ExecutionView, end: End) -> ExecutionFinished:
     now = datetime.now(UTC)
     began = view.started_at or view.queued_at or now
+    error = end.error
+    if error is None and end.state is ExecutionState.ABORTED:
+        error = aborted_by(view.abort_requested_by or "")
     return ExecutionFinished(
         execution=view.id,
         project=view.project,
         at=now,
         state=end.state,
         duration_s=(now - began).total_seconds(),
+        status=end.status,
         nodes=end.nodes,
-        error=end.error,
+        error=error,
         last_log_seq=view.last_log_seq,
     )
-
-
-def _part(view: PartView) -> Part:
-    return Part(
-        assignment=view.assignment, set=view.set, section=view.section, steps=view.steps, nodes=view.nodes
-    )  # fmt: skip
-
-
-def _assignment(
-    queued: ExecutionQueued, plan: Assignment, part: Part, data: dict[str, dict[str, dict[str, str]]]
-) -> Assignment:
-    """The part's share of the plan, which travels as a parcel."""
-    left_s = plan.timeout_s
-    if left_s is not None:
-        left_s = max(1.0, left_s - (datetime.now(UTC) - queued.at).total_seconds())
-    names = Assignment(
-        execution=queued.execution,
-        assignment=part.assignment,
-        project=queued.project,
-        attempt=1,
-        steps=[],
-        title=queued.title,
-        timeout_s=left_s,
-        data=data,
-        only_nodes=part.nodes,
-        only_steps=part.steps,
-        part=True,
-        parcel=queued.plan,
-    )
-    return msgspec.structs.replace(names, first_step=part.steps[0])

@@ -35,7 +35,7 @@ class Overlap:
     async def enter(self, job: JobDefinition, execution: str) -> None:
         """Note a run that is about to be stored. Raises ``already_running`` where the job has all it may have."""
         most = job.max_multiple_executions if job.multiple_executions else 1
-        if most is None:
+        if not most or most < 0:
             return
         key = f"{job.project}.{job.uuid}"
         for _ in range(_TRIES):

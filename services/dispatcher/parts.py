@@ -18,6 +18,7 @@ from services.dispatcher.accept import Acceptance
 from services.dispatcher.ending import Ending
 from services.dispatcher.fleet import Fleet
 from services.dispatcher.handlers import Handlers
+from services.dispatcher.handout import HandOut
 from services.dispatcher.jobs import JobStore
 from services.dispatcher.ledger import Ledger
 from services.dispatcher.ledger_feed import LedgerFeed
@@ -27,6 +28,7 @@ from services.dispatcher.losses import LossWatch
 from services.dispatcher.notify.service import Notifications
 from services.dispatcher.orchestrator import Orchestrator
 from services.dispatcher.overlap import Overlap
+from services.dispatcher.plan_removal import PlanRemoval
 from services.dispatcher.projects import Projects
 from services.dispatcher.requests import DurableRequests
 from services.dispatcher.resolve import Resolver
@@ -57,6 +59,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     notifications: Notifications
     orchestrator: Orchestrator
     retries: Retries
+    plans: PlanRemoval
     handlers: Handlers
 
     def background(self) -> list[Coroutine[Any, Any, None]]:
@@ -82,6 +85,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
         await self.schedules.close()
         await self.notifications.close()
         await self.retries.close()
+        await self.plans.close()
 
     async def _retry_what_was_left(self) -> None:
         await self.feed.caught_up.wait()
@@ -109,30 +113,34 @@ async def assemble(bus: Bus, subjects: Subjects, settings: DispatcherSettings, l
         jobs=jobs, fleet=fleet, projects=projects, lookups=BusLookups(bus, subjects, jobs), instance=keeper.instance
     )
     acceptance = Acceptance(
-        bus, subjects, resolver=resolver, sets=sets, overlap=Overlap(running, live.get), keeper=keeper
-    )
+        bus, subjects, resolver=resolver, sets=sets, overlap=Overlap(running, live.get), keeper=keeper,
+        get_view=live.get,
+    )  # fmt: skip
     zone = zone_in_force(settings.time_zone)
     schedules = Schedules(
         bus, subjects, jobs=jobs, accept=acceptance.accept, zone=zone,
         grace_s=settings.schedule_grace_s, ack_wait_s=settings.ack_wait_s,
     )  # fmt: skip
     notifications = Notifications(bus, subjects, settings, find_job=jobs.find, average_s=ledger.average_duration_s)
-    orchestrator = Orchestrator(bus, subjects, live=live, sets=sets)
+    hand_out = HandOut(bus, subjects, sets)
+    orchestrator = Orchestrator(bus, subjects, live=live, ending=ending, hand_out=hand_out)
+    plans = PlanRemoval(bus, subjects)
     retries = Retries(
         bus, subjects, acceptance=acceptance, keeper=keeper, delay_request=schedules.delay_request
     )  # fmt: skip
     handlers = Handlers(
         acceptance=acceptance, ending=ending, live=live, ledger=ledger, jobs=jobs, fleet=fleet, sets=sets,
-        projects=projects, notifications=notifications, zone=zone,
+        projects=projects, notifications=notifications, zone=zone, max_view_bytes=bus.max_payload_bytes,
     )  # fmt: skip
     live.on_view(ending.watch_deadline)
     live.on_event(notifications.take)
     live.on_event(orchestrator.take)
     live.on_end(retries.take)
+    live.on_end(plans.take)
     return Parts(
         ledger=ledger, feed=feed, live=live, sets=sets, jobs=jobs, projects=projects, fleet=fleet, keeper=keeper,
         losses=LossWatch(bus, subjects, live=live, ending=ending, record_of=runners.get),
         unassigned=UnassignedWatch(bus, subjects, live=live, sets=sets, ending=ending),
         requests=DurableRequests(bus, subjects, acceptance), schedules=schedules, notifications=notifications,
-        orchestrator=orchestrator, retries=retries, handlers=handlers,
+        orchestrator=orchestrator, retries=retries, plans=plans, handlers=handlers,
     )  # fmt: skip

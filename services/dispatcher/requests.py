@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 import structlog
 
-from bus.connection import Bus, Condition, WrongLastSequenceError
+from bus.connection import Bus
 from bus.pull import Delivery, Puller
 from schemas.api import DEFAULT_PROJECT, RunRequest
-from schemas.codec import decode, encode
+from schemas.codec import decode
 from schemas.errors import ErrorCode, RunbusError
-from schemas.events import AssignmentFinished
-from schemas.states import ExecutionState
-from schemas.subjects import AUTHOR_DISPATCHER, Subjects
+from schemas.subjects import Subjects
 from schemas.tokens import identifier
 from services.dispatcher.accept import Acceptance
-from services.dispatcher.assignments import FIRST_ASSIGNMENT
+from services.dispatcher.refusals import record_refusal
 
 AT_ONCE: Final = 256
 _LOOK_EVERY_S: Final = 5.0
@@ -100,27 +97,11 @@ class DurableRequests:
             named = _in_project(request, project, request.id or fresh_id)
             await self._acceptance.accept(named, fresh_id, durable=True)
         except RunbusError as error:
-            if error.code is ErrorCode.UNAVAILABLE:
+            if error.code in (ErrorCode.UNAVAILABLE, ErrorCode.BUSY):
                 await delivery.nak(delay_s=_LATER_S)
                 return
-            await self._refuse(project, _named(delivery.data) or fresh_id, error)
+            await record_refusal(self._bus, self._subjects, (project, _named(delivery.data) or fresh_id), error)
         await delivery.ack()
-
-    async def _refuse(self, project: str, execution: str, error: RunbusError) -> None:
-        """Say so where the requester follows: by a final event. An execution that is there keeps its own end."""
-        log.info("request.refused", project=project, execution=execution, code=error.code, error_id=error.error_id)
-        names = project, execution, FIRST_ASSIGNMENT
-        finished = AssignmentFinished(
-            execution=execution, assignment=FIRST_ASSIGNMENT, project=project, attempt=1, at=datetime.now(UTC),
-            state=ExecutionState.FAILED, error=error.info(AUTHOR_DISPATCHER),
-        )  # fmt: skip
-        condition = Condition(self._subjects.events_of_assignment(*names), 0)
-        try:
-            await self._bus.append(
-                self._subjects.event(*names, AUTHOR_DISPATCHER), encode(finished), condition=condition
-            )
-        except WrongLastSequenceError:
-            log.info("request.refused_before", execution=execution)
 
 
 def _in_project(request: RunRequest, project: str, execution: str) -> RunRequest:

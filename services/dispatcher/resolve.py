@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -11,10 +12,12 @@ import msgspec
 from domain.planning import Lookups, Plan, Run, plan_job, plan_steps
 from domain.workflow.division import divide
 from domain.workflow.plugins import plugins_of
-from schemas.api import DispatchMode, ProjectRecord, RunRequest, SecretValues
+from schemas.api import DispatchMode, ProjectRecord, RunRequest, SecretValues, WhenNoRunner
 from schemas.errors import ErrorCode, RunbusError
 from schemas.events import Assignment, ExecutionQueued, RetryOf
 from schemas.jobs import Flow, JobDefinition, Step
+from schemas.nodes import Node
+from schemas.runners import RunnerView
 from schemas.tokens import TagSet, identifier
 from services.dispatcher.assignments import FIRST_ASSIGNMENT
 from services.dispatcher.fleet import Fleet
@@ -22,6 +25,9 @@ from services.dispatcher.jobs import JobStore
 from services.dispatcher.projects import Projects
 
 TITLE_CHARS: Final = 120
+_TOLD_NAMES_BYTES: Final = 256 * 1024
+"""How long the names of a division may be together, to be told in the event, too."""
+_FEW_NODES: Final = 200
 
 
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +75,7 @@ class Resolver:
         secrets = _secrets(plan, durable=durable)
         steps, flow = (job.steps, job.flow) if job else (request.steps, request.flow)
         division = await self._division(project, plan, request, steps)
-        queued = _queued(request, job, plan, execution=execution, orchestrated=bool(division))
+        queued = _queued(request, job, plan, execution=execution, division=division)
         if secrets is not None:
             queued = msgspec.structs.replace(queued, secrets_at=self._instance)
         template = None
@@ -82,20 +88,28 @@ class Resolver:
     ) -> dict[str, list[str]]:
         """Which runners serve which nodes, where the project divides them; nothing where one runner serves all."""
         plugins = plugins_of(steps) | {name for call in plan.calls.values() for name in plugins_of(call.steps)}
-        if project.dispatch is not DispatchMode.AUTOMATIC or plan.dispatch is None:
+        if project.dispatch is not DispatchMode.AUTOMATIC or plan.dispatch is None or not plan.dispatch.nodes:
             await self._fleet.require(request.project, plan.tags, plugins, request.when_no_runner)
             return {}
         runners = await self._fleet.serving(request.project)
-        division = divide(plan.dispatch.nodes, runners, request.project)
-        for token in division:
-            await self._fleet.require(
-                request.project, TagSet.from_token(token), plugins, request.when_no_runner
-            )
+        division = await _divided(plan.dispatch.nodes, runners, request.project)
+        served = {TagSet.from_token(token) for token in division}
+        if any(step.enabled and not step.node_step for step in steps):
+            served.add(plan.tags)
+        for tags in served:
+            await self._fleet.require(request.project, tags, plugins, request.when_no_runner)
         return division
 
 
+async def _divided(nodes: list[Node], runners: list[RunnerView], project: str) -> dict[str, list[str]]:
+    """The division, beside the event loop where it takes a while."""
+    if len(nodes) <= _FEW_NODES:
+        return divide(nodes, runners, project)
+    return await asyncio.to_thread(divide, nodes, runners, project)
+
+
 def _queued(
-    request: RunRequest, job: JobDefinition | None, plan: Plan, *, execution: str, orchestrated: bool
+    request: RunRequest, job: JobDefinition | None, plan: Plan, *, execution: str, division: dict[str, list[str]]
 ) -> ExecutionQueued:
     now = datetime.now(UTC)
     deadline = now + timedelta(seconds=request.deadline_s) if request.deadline_s is not None else None
@@ -111,13 +125,17 @@ def _queued(
         user=request.user,
         timeout_s=plan.timeout_s,
         deadline_at=deadline,
-        assignments=[] if orchestrated else [FIRST_ASSIGNMENT],
+        assignments=[] if division else [FIRST_ASSIGNMENT],
         flow=job.flow if job else request.flow,
         context=plan.context,
         stored=plan.stored,
         node_filter=plan.dispatch.filter if plan.dispatch else "",
         node_count=len(plan.dispatch.nodes) if plan.dispatch else None,
-        orchestrated=orchestrated,
+        orchestrated=bool(division),
+        division=division
+        if sum(len(name) + 3 for names in division.values() for name in names) <= _TOLD_NAMES_BYTES
+        else {},
+        wait_for_runner=request.when_no_runner is WhenNoRunner.WAIT,
         retry=_retry(plan.retry, request.retry),
         notifications=job.notifications if job else [],
         log_limit=plan.log_limit,

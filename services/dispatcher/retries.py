@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 
 from bus.connection import Bus
-from schemas.api import ExecutionListRequest, ExecutionPage, ExecutionView, RunRequest
-from schemas.codec import decode
+from schemas import catalog
+from schemas.api import ExecutionListRequest, ExecutionPage, ExecutionView, RunRequest, SecretsRequest, WhenNoRunner
+from schemas.codec import decode, encode
 from schemas.errors import ErrorCode, RunbusError
 from schemas.events import ExecutionQueued, RetryOf
 from schemas.states import ExecutionState
 from schemas.subjects import AUTHOR_DISPATCHER, WHOLE_EXECUTION, Subjects
 from services.dispatcher.accept import Acceptance
+from services.dispatcher.refusals import record_refusal
 from services.dispatcher.secrets import SecretKeeper
 
-_LOOK_BACK_S: Final = 3600.0
-"""How old a failure may be that nobody has seen to, because no dispatcher ran."""
-_ID_CHARS: Final = 58
+LOOK_BACK: Final = timedelta(days=1)
+"""How long ago a run may have failed that nobody has seen to, because no dispatcher ran."""
+_RAN_AT_MOST: Final = timedelta(days=7)
+_PAGE: Final = 500
+_ID_CHARS: Final = 57
 _LATER_S: Final = 1.0
-_TRIES: Final = 5
+HOLDER_FIRST_S: Final = 5.0
+"""How long after its time a retry is left to the dispatcher that has its secure values."""
+_NOBODY: Final = "nobody listens"
 
-DelayRequest = Callable[[RunRequest, datetime], Awaitable[None]]
-ListExecutions = Callable[[ExecutionListRequest], Awaitable[ExecutionPage]]
+DelayRequest: TypeAlias = Callable[[RunRequest, datetime], Awaitable[None]]
+ListExecutions: TypeAlias = Callable[[ExecutionListRequest], Awaitable[ExecutionPage]]
 
 log = structlog.get_logger("dispatcher")
 
@@ -34,8 +41,9 @@ log = structlog.get_logger("dispatcher")
 class Retries:
     """Begins the next attempt of what ended as ``failed-with-retry`` ("Retry, limits").
 
-    The attempt's id follows from the first one's, so that any number of dispatchers begin one execution. With a delay
-    it rests on the bus until its time; one with secure values rests in the memory of the dispatcher that has them.
+    The attempt's id follows from the first one's, so that any number of dispatchers begin one execution. It is a
+    durable request, with a delay one that rests on the bus until its time. With secure values it rests in the memory
+    of the dispatcher that has them; where that one is gone, another says that the retry cannot be.
     """
 
     def __init__(
@@ -62,10 +70,20 @@ class Retries:
 
     async def catch_up(self, list_executions: ListExecutions) -> None:
         """See to what failed while no dispatcher ran; then wait to be cancelled."""
-        since = datetime.now(UTC) - timedelta(seconds=_LOOK_BACK_S)
-        request = ExecutionListRequest(states=[ExecutionState.FAILED_WITH_RETRY], since=since, limit=500)
-        for view in (await list_executions(request)).executions:
-            await self._settle(view)
+        now = datetime.now(UTC)
+        cursor = ""
+        while True:
+            request = ExecutionListRequest(
+                states=[ExecutionState.FAILED_WITH_RETRY], since=now - LOOK_BACK - _RAN_AT_MOST, limit=_PAGE,
+                cursor=cursor,
+            )  # fmt: skip
+            page = await list_executions(request)
+            for view in page.executions:
+                if view.finished_at is not None and view.finished_at >= now - LOOK_BACK:
+                    self.take(view)
+            cursor = page.next_cursor
+            if not cursor:
+                break
         await asyncio.Event().wait()
 
     async def close(self) -> None:
@@ -75,18 +93,22 @@ class Retries:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _settle(self, view: ExecutionView) -> None:
-        if view.state is ExecutionState.FAILED_WITH_RETRY and view.retry is not None and view.job is not None:
-            await self._begin_safely(view)
-        self._keeper.forget(view.project, view.id)
+        try:
+            if view.state is ExecutionState.FAILED_WITH_RETRY:
+                await self._insist(view)
+        finally:
+            self._keeper.forget(view.project, view.id)
 
-    async def _begin_safely(self, view: ExecutionView) -> None:
-        for _ in range(_TRIES):
+    async def _insist(self, view: ExecutionView) -> None:
+        """Begin the retry, however long the bus is away."""
+        while True:
             try:
                 await self._begin(view)
             except RunbusError as error:
-                log.warning("retry.refused", execution=view.id, code=error.code, error=error.message)
-                if error.code not in (ErrorCode.UNAVAILABLE, ErrorCode.BUSY, ErrorCode.ALREADY_RUNNING):
+                if error.code not in (ErrorCode.UNAVAILABLE, ErrorCode.BUSY):
+                    log.warning("retry.not_begun", execution=view.id, code=error.code, error=error.message)
                     return
+                log.warning("retry.later", execution=view.id, reason=error.message)
                 await asyncio.sleep(_LATER_S)
             else:
                 return
@@ -95,36 +117,81 @@ class Retries:
         queued = await self._queued(view)
         if queued is None or queued.retry is None or queued.job is None:
             return
-        if queued.secrets_at and queued.secrets_at != self._keeper.instance:
+        at = (view.finished_at or datetime.now(UTC)) + timedelta(seconds=queued.retry.delay_s)
+        request = self._request(queued, queued.retry, at)
+        if await self._is_there(request):
             return
-        request = self._request(queued, queued.retry)
-        at = datetime.now(UTC) + timedelta(seconds=queued.retry.delay_s)
-        if queued.retry.delay_s and not queued.secrets_at:
-            await self._delay_request(request, at)
-            return
-        await asyncio.sleep(queued.retry.delay_s)
-        await self._acceptance.accept(request, request.id)
+        if not queued.secrets_at:
+            await self._submit(request, at)
+        elif self._keeper.held(queued.project, queued.execution) is not None:
+            await _until(at)
+            await self._accept(request)
+        else:
+            await self._leave_to_holder(request, queued.secrets_at, at)
         log.info("execution.retried", execution=view.id, next=request.id)
 
-    def _request(self, queued: ExecutionQueued, retry: RetryOf) -> RunRequest:
+    async def _submit(self, request: RunRequest, at: datetime) -> None:
+        """Every dispatcher does so; the bus keeps one message, and a second would be the same execution."""
+        if at > datetime.now(UTC):
+            await self._delay_request(request, at)
+            return
+        msg_id = f"retry.{request.project}.{request.id}"
+        await self._bus.append(self._subjects.request(request.project), encode(request), msg_id=msg_id)
+
+    async def _accept(self, request: RunRequest) -> None:
+        try:
+            await self._acceptance.accept(request, request.id)
+        except RunbusError as error:
+            if error.code in (ErrorCode.UNAVAILABLE, ErrorCode.BUSY):
+                raise
+            await record_refusal(self._bus, self._subjects, (request.project, request.id), error)
+
+    async def _leave_to_holder(self, request: RunRequest, holder: str, at: datetime) -> None:
+        """The dispatcher that has the secure values begins it; where it is gone, nobody can."""
+        await _until(at + timedelta(seconds=HOLDER_FIRST_S))
+        while await self._answers(request, holder):
+            if await self._is_there(request):
+                return
+            await asyncio.sleep(HOLDER_FIRST_S)
+        error = RunbusError(
+            ErrorCode.UNAVAILABLE,
+            "the secure option values of this retry were held in the memory of the dispatcher that accepted the run, "
+            "and that one does not answer any more: run the job again.",
+            details={"dispatcher": holder},
+        )
+        await record_refusal(self._bus, self._subjects, (request.project, request.id), error)
+
+    async def _answers(self, request: RunRequest, holder: str) -> bool:
+        """Whether the dispatcher is there: it refuses a question for values that nobody has claimed."""
+        question = SecretsRequest(
+            project=request.project, execution=request.id, assignment=WHOLE_EXECUTION, runner="", instance=""
+        )
+        try:
+            await self._bus.call(self._subjects, catalog.SECRETS, question, runner=holder)
+        except RunbusError as error:
+            return error.details.get("reason") != _NOBODY
+        return True
+
+    def _request(self, queued: ExecutionQueued, retry: RetryOf, at: datetime) -> RunRequest:
         initial = retry.initial or queued.execution
         attempt = retry.attempt + 1
         options: dict[str, str | list[str]] = {
-            name: value
-            for name, value in queued.context.get("option", {}).items()
-            if not name.endswith(".delimiter")
+            name: value for name, value in queued.context.get("option", {}).items() if not name.endswith(".delimiter")
         }
         held = self._keeper.held(queued.project, queued.execution)
         if held is not None:
             options |= {**held.exposed, **held.private}
         return RunRequest(
             project=queued.project,
-            id=f"{initial[:_ID_CHARS]}-r{attempt}",
+            id=retry_id(initial, attempt),
             job=queued.job.uuid if queued.job else "",
             runner=queued.runner,
             nodes=queued.nodes,
             options=options,
             user=queued.user,
+            timeout_s=queued.timeout_s,
+            deadline_s=(queued.deadline_at - at).total_seconds() if queued.deadline_at else None,
+            when_no_runner=WhenNoRunner.WAIT if queued.wait_for_runner else WhenNoRunner.FAIL,
             retry=RetryOf(attempt=attempt, initial=initial, previous=queued.execution),
             execution_type=queued.execution_type,
         )
@@ -133,3 +200,19 @@ class Retries:
         subject = self._subjects.event(view.project, view.id, WHOLE_EXECUTION, AUTHOR_DISPATCHER)
         first = await self._bus.first_message(self._subjects.events_stream, subject)
         return decode(first.data, ExecutionQueued) if first else None
+
+    async def _is_there(self, request: RunRequest) -> bool:
+        subject = self._subjects.events_of_execution(request.project, request.id)
+        return await self._bus.last_message(self._subjects.events_stream, subject) is not None
+
+
+def retry_id(initial: str, attempt: int) -> str:
+    """The id of a retry: that of the first run, shortened where it is very long, and the number of the attempt."""
+    if len(initial) > _ID_CHARS:
+        digest = hashlib.sha256(initial.encode()).hexdigest()[:12]
+        initial = f"{initial[: _ID_CHARS - 13]}-{digest}"
+    return f"{initial}-r{attempt}"
+
+
+async def _until(at: datetime) -> None:
+    await asyncio.sleep(max(0.0, (at - datetime.now(UTC)).total_seconds()))

@@ -28,20 +28,26 @@ class SecretKeeper:
         self._held: dict[tuple[str, str], SecretValues] = {}
         self.instance: Final = instance
 
-    def hold(self, project: str, execution: str, values: SecretValues) -> None:
-        """Keep the values until the execution has ended. Raises ``busy`` beyond 10,000 executions."""
+    def hold(self, project: str, execution: str, values: SecretValues) -> bool:
+        """Keep the values until the execution has ended; False where there are values of it already, which stay.
+
+        Raises ``busy`` beyond 10,000 executions.
+        """
+        if (project, execution) in self._held:
+            return False
         if len(self._held) >= MAX_HELD:
             raise RunbusError(
                 ErrorCode.BUSY, f"this dispatcher holds the secure values of {MAX_HELD:,} executions: try later."
             )
         self._held[project, execution] = values
+        return True
 
     def held(self, project: str, execution: str) -> SecretValues | None:
         """The values of an execution, where this dispatcher has them."""
         return self._held.get((project, execution))
 
     def forget(self, project: str, execution: str) -> None:
-        """The execution has ended, and a retry of it has a copy of its own."""
+        """The execution has ended (a retry of it has a copy of its own), or was not stored."""
         self._held.pop((project, execution), None)
 
     async def tell(self, request: SecretsRequest) -> SecretValues:

@@ -18,6 +18,7 @@ from schemas.subjects import Subjects
 from schemas.version import VERSION
 from services.nodesource.handlers import Handlers
 from services.nodesource.inventories import Inventories
+from services.nodesource.runners import RunnerNodes
 from services.nodesource.settings import NodesourceSettings
 
 NAME: Final = "nodesource"
@@ -34,7 +35,9 @@ async def run(settings: NodesourceSettings, stop: StopSignal) -> int:
         store = await Parcels.open(bus, subjects.inventories_bucket, ttl_s=0, replicas=replicas)
         parcels = await Parcels.open(bus, subjects.parcels_bucket, replicas=replicas)
         inventories = Inventories(records, store)
-        handlers = Handlers(bus, inventories, projects=projects, parcels=parcels)
+        runners = RunnerNodes(bus, subjects)
+        await bus.subscribe(subjects.fleet_changed(), runners.forget)
+        handlers = Handlers(bus, inventories, projects=projects, parcels=parcels, runners=runners)
         await _serve(bus, subjects, inventories, handlers, stop)
     return EXIT_OK
 

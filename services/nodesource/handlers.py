@@ -29,6 +29,7 @@ from schemas.nodes import (
 )
 from schemas.tokens import project_name
 from services.nodesource.inventories import Inventories
+from services.nodesource.runners import RunnerNodes
 
 SOURCE: Final = "file"
 ANSWER_TTL_S: Final = 600.0
@@ -44,11 +45,18 @@ class Handlers:
     """The nodesource's verbs, on the inventories."""
 
     def __init__(
-        self, bus: Bus, inventories: Inventories, *, projects: Bucket[ProjectRecord], parcels: Parcels
+        self,
+        bus: Bus,
+        inventories: Inventories,
+        *,
+        projects: Bucket[ProjectRecord],
+        parcels: Parcels,
+        runners: RunnerNodes,
     ) -> None:
         self._inventories = inventories
         self._projects = projects
         self._parcels = parcels
+        self._runners = runners
         self._known_projects: set[str] = set()
         self._reading = asyncio.Semaphore(_MAX_READING)
         self._max_inline_bytes = min(_MAX_INLINE_BYTES, bus.max_payload_bytes // 2)
@@ -79,7 +87,8 @@ class Handlers:
         """The nodes that a filter selects, in order; where a message does not hold them, the parcel that does."""
         await self._require_project(request.project)
         held = await self._inventories.current(request.project)
-        nodes, matched = await asyncio.to_thread(listed_nodes, held.nodes, request)
+        every = await self._runners.added_to(request.project, held.nodes)
+        nodes, matched = await asyncio.to_thread(listed_nodes, every, request)
         lines = await asyncio.to_thread(lambda: list(lines_of(nodes)))
         parcel = ""
         if sum(map(len, lines)) > self._max_inline_bytes:
@@ -89,7 +98,7 @@ class Handlers:
             nodes=[] if parcel else nodes,
             parcel=parcel,
             matched=matched,
-            total=len(held.nodes),
+            total=len(every),
             revision=held.revision,
             loaded_at=loaded_at,
             age_s=max(0.0, (datetime.now(UTC) - loaded_at).total_seconds()) if loaded_at else None,

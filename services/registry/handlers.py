@@ -80,6 +80,7 @@ class Handlers:
                 version=request.version,
                 instance=request.instance,
                 plugins=request.plugins,
+                node=request.node,
                 max_running=request.max_running,
                 registered_at=now,
                 left_at=None,

@@ -148,6 +148,7 @@ class Runner:
             max_running=self._slots.max_running,
             plugins=self._plugins.infos,
             local=self._settings.runner_local,
+            node=self._workplace.own_node if self._settings.runner_as_node else None,
         )
         deadline_s = time.monotonic() + _REGISTRY_WITHIN_S
         while True:

@@ -11,6 +11,7 @@ import structlog
 from bus.connection import WrongLastSequenceError
 from bus.endpoint import internal_error
 from bus.parcels import Parcels
+from bus.plans import read_plan
 from bus.pull import Delivery
 from domain.workflow.plugins import plugins_of
 from schemas.codec import decode
@@ -81,7 +82,7 @@ async def _unpacked(assignment: Assignment, at: Workplace) -> Assignment:
     if not assignment.parcel:
         return assignment
     parcels = await Parcels.open(at.bus, at.subjects.parcels_bucket)
-    return share_of(decode(await parcels.get(assignment.parcel), Assignment), assignment)
+    return share_of(await read_plan(parcels, assignment.parcel), assignment)
 
 
 def _sound(assignment: Assignment, names: tuple[str, str, str]) -> Assignment:
@@ -99,7 +100,8 @@ async def _passed_on(assignment: Assignment, delivery: Delivery, at: Workplace) 
 
     Where none takes it for a while, this one claims it, and fails it with the original's text.
     """
-    if all(map(at.plugins.has, plugins_of(assignment.steps))) or delivery.deliveries > _PASS_ON_AT_MOST:
+    needed = plugins_of([*assignment.steps, *(step for call in assignment.calls.values() for step in call.steps)])
+    if all(map(at.plugins.has, needed)) or delivery.deliveries > _PASS_ON_AT_MOST:
         return False
     await delivery.nak(delay_s=_PASS_ON_DELAY_S)
     return True
@@ -164,8 +166,9 @@ async def _run(assignment: Assignment, running: Running, at: Workplace) -> Assig
         ship.abandon()
         at.work_dirs.take_back(work_dir)
     last = end.deciding
+    no_process = 0 if end.state is ExecutionState.SUCCEEDED else None
     return ended_as(
-        assignment, at, state=end.state, error=end.error, exit_code=last.exit_code if last else 0,
+        assignment, at, state=end.state, error=end.error, exit_code=last.exit_code if last else no_process,
         signal=last.signal if last else None, steps=end.outcomes, duration_s=time.monotonic() - started_s,
         last_log_seq=last_log_seq, nodes=end.nodes, status=running.stopper.status,
         data=told(scope.captured, bench) if assignment.part else {},

@@ -19,7 +19,7 @@ from services.runner.stopper import Stopper
 
 
 class Bench(msgspec.Struct, frozen=True, kw_only=True):
-    """The same for every workflow of the assignment, called jobs included."""
+    """The same for every workflow of the assignment; a called job has its own secrets and limit."""
 
     runner: str
     assignment: Assignment
@@ -35,6 +35,10 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
     masker: Masker
     limiter: LogLimiter | None
     grace_s: float
+    masked: tuple[str, ...] = ()
+    """What ``masker`` masks beside ``secrets``."""
+    limit_s: float | None = None
+    """The called job's own limit on its running time; None: the assignment's holds."""
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +50,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 1
     keepgoing: bool = False
     """Of the dispatch: go on with other nodes after one that failed."""
+    for_nodes: bool = False
+    """The nodes were chosen by a filter; else there is only the runner's own."""
     prefix: str = ""
     """Where it stands: ``2/`` for the job that step 2 calls; empty for the assignment's own."""
     first_step: int = 1

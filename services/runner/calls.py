@@ -6,23 +6,33 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
-from domain.calls import arguments_of
-from domain.context.groups import job_context
-from domain.context.references import Missing, expand
-from domain.durations import duration_s
-from domain.options import OptionValues, resolve_options
+import msgspec
+
+from domain.context.masking import Masker
+from domain.options import OptionValues
+from domain.planning.limits import limit_s
+from domain.workflow.calling import (
+    Caller,
+    arguments_for,
+    called_facts,
+    called_groups,
+    called_nodes,
+    called_values,
+    is_empty_well,
+)
 from runbus.plugin import FailureReason, StepError, StepResult
 from schemas.errors import ErrorCode, RunbusError
 from schemas.events import CalledJob, StepOutcome
 from schemas.jobs import JobCall
-from schemas.nodes import Node
 from schemas.states import ExecutionState
 from services.runner.bench import Bench, Work
-from services.runner.scope import Scope, facts_of
-from services.runner.units import Task, outcome_of, stopped_error
+from services.runner.scope import Scope
+from services.runner.secrets import Secrets
+from services.runner.units import Task, masked, outcome_of, stopped_error
 
 if TYPE_CHECKING:
-    from services.runner.workflow import Outcomes, WorkflowEnd
+    from services.runner.outcomes import Outcomes
+    from services.runner.workflow import WorkflowEnd
 
 _OK: Final = StepResult(exit_code=0)
 _NOT_OK: Final = StepResult(exit_code=None)
@@ -43,14 +53,19 @@ async def carry_out_call(  # noqa: PLR0913 (a unit and the workflow it belongs t
     """Run the called job; its outcomes join the caller's, and the step's own says how the whole of it ended."""
     started_s = time.monotonic()
     state, error, reason = ExecutionState.SUCCEEDED, None, ""
+    scope.enter(task.node)
     try:
         called, call = _called(bench, task)
         work = _work(called, call, task, caller)
-        if called.enabled and (work.nodes or not _empty_is_well(called)):
-            limit_s = _deadline(called, deadline_s)
-            end = await run(bench, work, _scope(bench, scope, task, called, call), limit_s)
+        if called.enabled and (work.nodes or not is_empty_well(called)):
+            values = _values(bench, scope, task, called, call)
+            inner_scope = _scope(bench, scope, called, values)
+            inner = _bench(bench, called, values, inner_scope)
+            own_s = None if inner.limit_s is None else started_s + inner.limit_s
+            is_own = own_s is not None and (deadline_s is None or own_s < deadline_s)
+            end = await run(inner, work, inner_scope, own_s if is_own else deadline_s)
             outcomes.join(end.outcomes)
-            state, reason = _state(bench, end.state, own_limit=limit_s != deadline_s)
+            state, reason = _state(bench, end.state, own_limit=is_own)
             error = end.error
     except StepError as failed:
         state, reason = ExecutionState.FAILED, failed.reason
@@ -60,6 +75,7 @@ async def carry_out_call(  # noqa: PLR0913 (a unit and the workflow it belongs t
     if state in (ExecutionState.ABORTED, ExecutionState.TIMEDOUT):
         error = stopped_error(bench, state)
     result = _OK if state is ExecutionState.SUCCEEDED else _NOT_OK
+    error = masked(error, bench)
     return outcome_of(task, state, result=result, error=error, reason=reason, started_s=started_s)
 
 
@@ -76,66 +92,69 @@ def _called(bench: Bench, task: Task) -> tuple[CalledJob, JobCall]:
 
 
 def _work(called: CalledJob, call: JobCall, task: Task, caller: Work) -> Work:
-    """As a node step it runs for that node only; else on the nodes of its own filter, or on its caller's."""
+    """Where it stands for a node it runs for that node only; else on the nodes of its own filter, or its caller's."""
     dispatch = called.dispatch
-    nodes: list[Node] = [task.node] if task.step.node_step else caller.nodes
-    if dispatch is not None:
-        nodes = dispatch.nodes
-        if call.nodes is not None and call.nodes.intersect:
-            names = {node.name for node in caller.nodes}
-            nodes = [node for node in nodes if node.name in names]
-        if not nodes and not dispatch.success_on_empty:
-            raise StepError(
-                f"No matched nodes: no node of the project matches {dispatch.filter!r}, the filter of job "
-                f"{called.ref.path!r}.",
-                reason=FailureReason.NO_MATCHED_NODES,
-            )
+    own = caller.nodes if task.once else [task.node]
+    nodes = called_nodes(called, call, own=own, of_caller=caller.nodes)
+    dispatch = called.dispatch
+    if dispatch is not None and not nodes and not dispatch.success_on_empty:
+        raise StepError(
+            f"No matched nodes: no node of the project matches {dispatch.filter!r}, the filter of job "
+            f"{called.ref.path!r}.",
+            reason=FailureReason.NO_MATCHED_NODES,
+        )
     return Work(
         steps=called.steps,
         flow=called.flow,
         nodes=nodes,
         threads=dispatch.threads if dispatch else caller.threads,
         keepgoing=dispatch.keepgoing if dispatch else caller.keepgoing,
+        for_nodes=dispatch is not None or caller.for_nodes,
         prefix=f"{task.place}/",
     )
 
 
-def _empty_is_well(called: CalledJob) -> bool:
-    return called.dispatch is not None and called.dispatch.success_on_empty
-
-
-def _scope(bench: Bench, scope: Scope, task: Task, called: CalledJob, call: JobCall) -> Scope:
+def _scope(bench: Bench, scope: Scope, called: CalledJob, values: OptionValues) -> Scope:
     """The called job's own options and names; what steps have found out so far is there for it, too."""
-    values = _options(bench, scope, task, called, call)
-    facts = facts_of(bench.assignment)
-    job = job_context(facts) | {"name": called.ref.name, "group": called.ref.group, "id": called.ref.uuid}
-    inner = Scope({"globals": scope.group("globals"), **values.groups(), "job": job})
+    inner = Scope(called_groups(scope, values, called_facts(bench.assignment, called)))
     inner.leave_to(scope.captured)
     return inner
 
 
-def _options(bench: Bench, scope: Scope, task: Task, called: CalledJob, call: JobCall) -> OptionValues:
-    place = scope.place(task.node, task.extra)
-    private = bench.secrets.private
-    secure = {option.name for option in called.options if option.secure and not option.value_exposed}
-    open_data = place.data
-    full_data = open_data.merged({"option": dict(private)}) if private else open_data
-    given: dict[str, str | list[str]] = {}
-    if call.import_options:
-        own = {option.name for option in called.options}
-        given |= {name: value for name, value in scope.group("option").items() if name in own and value is not None}
-    for name, value in arguments_of(call.args):
-        data = full_data if name in secure else open_data
-        given[name] = expand(value, data, place.view, Missing.BLANK)
-    return resolve_options(called.options, given)
+def _bench(bench: Bench, called: CalledJob, values: OptionValues, scope: Scope) -> Bench:
+    """The same, with the called job's secrets and its own limit, which may be one of its options.
+
+    Of its caller's secrets it has none, but its log shows none of them either.
+    """
+    known = (*bench.masked, *bench.secrets.values())
+    own = Secrets(values.exposed, values.private)
+    is_new = not set(own.values()) <= set(known)
+    return msgspec.structs.replace(
+        bench,
+        secrets=own,
+        masked=known,
+        masker=Masker([*known, *own.values()]) if is_new else bench.masker,
+        limit_s=limit_s(called.timeout, scope.data, what=f"the timeout of job {called.ref.path!r}"),
+    )
 
 
-def _deadline(called: CalledJob, deadline_s: float | None) -> float | None:
-    limit_s = duration_s(called.timeout) if "${" not in called.timeout else None
-    if limit_s is None:
-        return deadline_s
-    own_s = time.monotonic() + limit_s
-    return own_s if deadline_s is None else min(own_s, deadline_s)
+def _values(bench: Bench, scope: Scope, task: Task, called: CalledJob, call: JobCall) -> OptionValues:
+    """The called job's options.
+
+    Raises ``invalid_option``, and :class:`StepError` for a required option whose value is a key.
+    """
+    caller = Caller(scope, bench.secrets.exposed, bench.secrets.private)
+    arguments = arguments_for(called, call, caller, node=task.node, extra=task.extra)
+    facts = called_facts(bench.assignment, called)
+    values = called_values(called.options, arguments, job=facts, scope=scope)
+    for name, key in values.stored.items():
+        if key.required:
+            raise StepError(
+                f"option {name!r} of job {called.ref.path!r} is to be read from the key {key.path!r}, and runner "
+                f"{bench.runner} has no key storage configured: give the option a value.",
+                reason=FailureReason.INVALID_OPTIONS,
+            )
+    return values
 
 
 def _state(bench: Bench, state: ExecutionState, *, own_limit: bool) -> tuple[ExecutionState, str]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from domain.context.commands import StepPlace
-from domain.context.references import Missing, expand
+from domain.workflow.scripts import setting_of
 from runbus.plugin import Node, ProcessExit, Stream
 from schemas.states import ExecutionState
 from services.runner.bench import Bench
@@ -56,10 +56,7 @@ class Hosted:
 
     def setting(self, name: str) -> str | None:
         """A setting of the node, else of the project, its references filled in."""
-        found = self.node.attributes.get(name, self.bench.assignment.settings.get(name))
-        if found is None or "${" not in found:
-            return found
-        return expand(found, self.place.data, self.place.view, Missing.LITERAL)
+        return setting_of(name, self.node, self.bench.assignment.settings, self.place)
 
     async def secret(self, path: str) -> str:
         """The value of a key; of ``option.NAME``, the secure option of that name."""

@@ -43,18 +43,22 @@ async def prepare(
         masker=Masker([*values, *at.env_secrets]) if values else at.masker,
         limiter=_limiter(assignment, stopper),
         grace_s=at.grace_s,
+        masked=tuple(at.env_secrets),
     )
     return bench, scope_of(assignment, secrets.exposed)
 
 
 def share_of(plan: Assignment, part: Assignment) -> Assignment:
-    """The plan of an execution, as far as this assignment carries it out."""
+    """The plan of an execution, as far as this assignment carries it out.
+
+    A part that is for no node keeps all of them: a job that it calls runs there, and never on the runner instead.
+    """
     first, last = part.only_steps or (1, len(plan.steps))
     dispatch = plan.dispatch
-    if dispatch is not None and part.only_nodes is not None:
+    if dispatch is not None and part.only_nodes:
         wanted = set(part.only_nodes)
         kept = [node for node in dispatch.nodes if node.name in wanted]
-        dispatch = msgspec.structs.replace(dispatch, nodes=kept) if kept else None
+        dispatch = msgspec.structs.replace(dispatch, nodes=kept)
     return msgspec.structs.replace(
         plan,
         assignment=part.assignment,
@@ -64,7 +68,7 @@ def share_of(plan: Assignment, part: Assignment) -> Assignment:
         first_step=first,
         dispatch=dispatch,
         timeout_s=part.timeout_s if part.part else plan.timeout_s,
-        data=part.data,
+        data=part.data or plan.data,
         part=part.part,
     )
 
@@ -82,6 +86,7 @@ def own_work(bench: Bench) -> Work:
         nodes=nodes,
         threads=dispatch.threads if dispatch else 1,
         keepgoing=dispatch.keepgoing if dispatch else False,
+        for_nodes=dispatch is not None,
         first_step=assignment.first_step,
     )
 

@@ -23,6 +23,8 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
     runner_projects: str = "default"
     """Separated by commas."""
     runner_local: bool = False
+    runner_as_node: bool = False
+    """The runner itself is a node of its projects, under its id."""
     nats_url: str = "nats://127.0.0.1:4222"
     prefix: str = "rb"
     connect_wait_s: float = 30.0

@@ -10,9 +10,8 @@ from typing import Any, Final, cast
 import msgspec
 
 from bus.endpoint import internal_error
-from domain.context.commands import StepPlace
-from domain.context.references import Missing, expand
 from domain.context.scopes import Groups
+from domain.workflow.scripts import CommandConfig, ExecConfig, ScriptConfig, expanded
 from runbus.plugin import FailureReason, ProcessExit, StepError, StepPlugin, StepResult
 from schemas.errors import ErrorCode, ErrorInfo, RunbusError
 from schemas.events import StepOutcome
@@ -21,14 +20,7 @@ from schemas.nodes import Node
 from schemas.states import ExecutionState
 from services.runner.bench import Bench
 from services.runner.hosted import Hosted
-from services.runner.nodesteps import (
-    CommandConfig,
-    ExecConfig,
-    ScriptConfig,
-    run_command,
-    run_exec,
-    run_script,
-)
+from services.runner.nodesteps import run_command, run_exec, run_script
 from services.runner.scope import Scope
 from services.runner.steplog import StepLog
 from services.runner.stopper import StepControl, StepStoppedError
@@ -50,9 +42,13 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """Of the step in the assignment's own workflow, where it counts for outcomes and log entries."""
     place: str
     """Where it stands: ``2``, ``2/1``, ``2e``."""
+    own_number: int = 1
+    """Of the step in its own workflow, where references name it."""
     node: Node
     for_node: bool
-    """Whether it is for a node; else it runs once, beside the runner's own."""
+    """Whether it is told of a node: one that was chosen by a filter."""
+    once: bool = False
+    """It is for no node, and runs once beside the runner's own."""
     handler: bool = False
     extra: Groups | None = None
     """Groups for this unit only: ``result``, for a handler."""
@@ -89,7 +85,18 @@ async def carry_out_unit(
         except Exception as cause:  # noqa: BLE001  (a foreign plugin may raise anything)
             error = internal_error(_named(task), cause).info(bench.runner)
             reason = FailureReason.PLUGIN_FAILED
+    error = masked(error, bench)
     return outcome_of(task, state, result=result, error=error, reason=reason, started_s=started_s)
+
+
+def masked(error: ErrorInfo | None, bench: Bench) -> ErrorInfo | None:
+    """An error as it may be told: without the secrets that a path, a URL or a plugin's text may hold."""
+    if error is None or bench.masker.is_idle:
+        return error
+    details = {
+        key: bench.masker.mask(value) if isinstance(value, str) else value for key, value in error.details.items()
+    }
+    return msgspec.structs.replace(error, message=bench.masker.mask(error.message), details=details)
 
 
 def outcome_of(
@@ -126,8 +133,10 @@ async def _run(
         bench, control, log, node=task.node, step=task.number, place=scope.place(task.node, task.extra),
         variables=scope.environment(task.node, task.extra), deadline_s=deadline_s,
     )  # fmt: skip
-    running = asyncio.ensure_future(_carried_out(task.step, hosted))
     left_s = hosted.left_s()
+    if left_s == 0.0:
+        raise StepStoppedError(ExecutionState.TIMEDOUT)
+    running = asyncio.ensure_future(_carried_out(task.step, hosted))
     if left_s is None:
         return await control.run_task(running)
     try:
@@ -146,17 +155,6 @@ async def _carried_out(step: Step, hosted: Hosted) -> StepResult:
     plugin: type[StepPlugin] = hosted.bench.plugins.get(step.plugin)
     config = _converted(expanded(step.config, hosted.place), plugin.config_type)
     return await _sheltered(plugin, config, hosted)
-
-
-def expanded(config: Any, place: StepPlace) -> Any:
-    """A plugin's configuration with every reference filled in that has a value; others stay as they are."""
-    if isinstance(config, str):
-        return expand(config, place.data, place.view, Missing.LITERAL)
-    if isinstance(config, list):
-        return [expanded(each, place) for each in config]
-    if isinstance(config, dict):
-        return {key: expanded(value, place) for key, value in config.items()}
-    return config
 
 
 def _converted(config: Any, config_type: type[Any]) -> Any:
@@ -197,7 +195,7 @@ def stopped_error(bench: Bench, state: ExecutionState) -> ErrorInfo:
     if stopper.state is ExecutionState.TIMEDOUT:
         return RunbusError(ErrorCode.DEADLINE_EXCEEDED, stopper.reason).info()
     if state is ExecutionState.TIMEDOUT:
-        limit = bench.assignment.timeout_s or 0.0
+        limit = bench.limit_s or bench.assignment.timeout_s or 0.0
         text = f"timed out: it ran longer than its limit of {limit:g} s."
         return RunbusError(ErrorCode.TIMEOUT, text, details={"limit_s": limit}).info()
     if stopper.state is ExecutionState.ABORTED or stopper.state is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,8 +12,10 @@ import pytest
 from schemas import catalog
 from schemas.api import AbortRequest, Done, MatchReply
 from schemas.errors import ErrorCode, RunbusError
+from schemas.events import Part
 from schemas.states import ExecutionState, RunnerStatus
 from services.dispatcher import ending as module
+from services.dispatcher.assignments import pieces_of
 from tests.support.centre import SUBJECTS, Centre, runner_view
 from tests.support.waiting import eventually
 
@@ -87,7 +90,7 @@ async def test_a_claim_that_was_not_heard_of_and_a_silent_runner_end_it_too(cent
 
 async def test_an_end_that_its_runner_reports_first_holds(centre: Centre) -> None:
     await centre.queued()
-    running = await centre.claimed()
+    (running,) = pieces_of(await centre.claimed())
     centre.log.meanwhile = centre.ended
     assert not await centre.ending().lose(running, LOST)
     assert centre.view().state is ExecutionState.SUCCEEDED
@@ -149,7 +152,7 @@ async def test_what_has_ended_or_is_not_there_is_not_aborted(centre: Centre) -> 
 
 async def test_a_lost_execution_bears_its_claim(centre: Centre) -> None:
     await centre.queued()
-    running = await centre.claimed()
+    (running,) = pieces_of(await centre.claimed())
     assert await centre.ending().lose(running, LOST)
     view = centre.view()
     assert (view.state, view.runner, view.attempt, view.error) == (ExecutionState.LOST, "a1", 1, LOST)
@@ -158,7 +161,7 @@ async def test_a_lost_execution_bears_its_claim(centre: Centre) -> None:
 
 async def test_a_loss_of_another_claimant_than_the_one_heard_of_changes_nothing(centre: Centre) -> None:
     await centre.queued()
-    running = await centre.claimed(instance="i1")
+    (running,) = pieces_of(await centre.claimed(instance="i1"))
     other = msgspec.structs.replace(running, instance="i0")
     assert not await centre.ending().lose(other, LOST)
     assert centre.ends() == []
@@ -166,7 +169,7 @@ async def test_a_loss_of_another_claimant_than_the_one_heard_of_changes_nothing(
 
 async def test_two_dispatchers_that_decide_the_same_make_one_end(centre: Centre) -> None:
     await centre.queued()
-    running = await centre.claimed()
+    (running,) = pieces_of(await centre.claimed())
     one, other = centre.ending(), centre.ending()
     won: list[bool] = []
 
@@ -253,3 +256,55 @@ async def test_an_abort_that_nobody_carried_out_is_carried_out(centre: Centre) -
     await centre.ending().end_aborted(msgspec.structs.replace(running, abort_requested_by="bob"))
     (asked,) = centre.asked(catalog.RUNNER_ABORT, runner="a1")
     assert (asked.user, asked.reason) == ("bob", "aborted by bob.")
+
+
+async def divided(centre: Centre, **fields: Any) -> None:
+    """An execution that two runners serve: one has claimed its assignment, the other has not."""
+    await centre.queued(assigned=False, orchestrated=True, **fields)
+    await centre.phase(Part(assignment="1", set="=40a1", section=0, steps=(1, 1), node_count=1))
+    await centre.claimed(assignment="1")
+
+
+async def test_an_abort_ends_every_assignment_also_one_that_was_handed_out_meanwhile(centre: Centre) -> None:
+    await divided(centre)
+    centre.runner_obeys("a1")
+
+    async def another_dispatcher_goes_on() -> None:
+        await centre.phase(Part(assignment="2", set="=40b1", section=0, steps=(1, 1), node_count=1))
+
+    centre.log.meanwhile = another_dispatcher_goes_on
+    await centre.ending().abort(ABORT)
+    (asked,) = centre.asked(catalog.RUNNER_ABORT, runner="a1")
+    assert asked.assignment == "1"
+    assert [(part.assignment, part.state) for part in centre.view().parts] == [
+        ("1", ExecutionState.RUNNING), ("2", ExecutionState.ABORTED)
+    ]  # fmt: skip
+    assert centre.view().state is ExecutionState.RUNNING, "it ends when its last assignment has"
+
+
+async def test_a_running_time_that_is_over_ends_what_waits_for_a_runner(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_RUNNERS_FIRST_S", 0.05)
+    await divided(centre, timeout_s=0.05)
+    await centre.phase(Part(assignment="2", set="=40b1", section=0, steps=(1, 1), node_count=1))
+    centre.runner_obeys("a1")
+    end = centre.ending()
+    end.watch_deadline(centre.view())
+    await eventually(lambda: centre.view().parts[1].state is ExecutionState.TIMEDOUT, what="it ends")
+    error = centre.view().parts[1].error
+    assert error is not None
+    assert (error.code, "limit of 0.05 s" in error.message) == (ErrorCode.TIMEOUT, True)
+
+
+async def test_the_earlier_of_deadline_and_running_time_counts(centre: Centre) -> None:
+    now = datetime.now(UTC)
+    await centre.queued(assigned=False, orchestrated=True, deadline_at=now + timedelta(hours=1), timeout_s=60.0)
+    end = centre.ending()
+    end.watch_deadline(centre.view())
+    await centre.phase(Part(assignment="1", set="=40a1", section=0, steps=(1, 1), node_count=1))
+    await centre.claimed(assignment="1")
+    end.watch_deadline(centre.view())
+    ((at, timer),) = end._timers.values()
+    timer.cancel()
+    assert now + timedelta(seconds=60) < at < now + timedelta(seconds=90)

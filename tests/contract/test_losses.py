@@ -6,8 +6,10 @@ import pytest
 
 from schemas import catalog
 from schemas.errors import ErrorCode, RunbusError
+from schemas.events import Part
 from schemas.runners import RunnerRecord, RunnerView
 from schemas.states import ExecutionState, RunnerStatus
+from services.dispatcher import unserved
 from services.dispatcher.live import LiveExecutions
 from services.dispatcher.losses import LossWatch, RecordOf
 from tests.support.centre import SUBJECTS, Centre, record_of, runner_view, silent
@@ -128,3 +130,79 @@ async def test_nothing_is_asked_while_nothing_runs() -> None:
     await centre.queued()
     await watch(centre, record_of()).look()
     assert centre.log.calls == []
+
+
+async def divided(centre: Centre, **fields: object) -> None:
+    """An execution of two assignments: of a runner that has claimed, and of one that has not."""
+    await centre.queued("e9", assigned=False, orchestrated=True, **fields)
+    await centre.phase(
+        Part(assignment="1", set="=40a1", section=0, steps=(1, 1), node_count=1),
+        Part(assignment="2", set="=40b1", section=0, steps=(1, 1), node_count=1),
+        name="e9",
+    )
+    await centre.claimed("e9", assignment="1")
+
+
+def states(centre: Centre) -> list[ExecutionState]:
+    return [part.state for part in centre.view("e9").parts]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unserved, "PATIENCE_S", 0.0)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("seen", [[], [runner_view(DOWN, name="b1")]])
+async def test_an_assignment_whose_runner_is_gone_is_lost_though_nobody_claimed_it(seen: list[RunnerView]) -> None:
+    centre = Centre()
+    await divided(centre)
+    centre.registry_says(runner_view(), *seen)
+    await watch(centre, record_of(a1="i1")).look()
+    assert states(centre) == [ExecutionState.RUNNING, ExecutionState.LOST]
+    error = centre.view("e9").parts[1].error
+    assert error is not None
+    assert (error.code, "@b1" in error.message) == (ErrorCode.RUNNER_LOST, True)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_runner_that_answers_or_is_only_silent_for_a_while_keeps_its_assignment() -> None:
+    centre = Centre()
+    await divided(centre)
+    centre.registry_says(runner_view(), runner_view(RunnerStatus.UNKNOWN, name="b1"))
+    await watch(centre, record_of(a1="i1")).look()
+    centre.registry_says(runner_view(), runner_view(DOWN, name="b1"))
+    centre.runner_answers("b1", "i7")
+    await watch(centre, record_of(a1="i1")).look()
+    assert states(centre) == [ExecutionState.RUNNING, ExecutionState.QUEUED]
+
+
+async def test_a_runner_that_is_away_for_a_moment_keeps_its_assignment() -> None:
+    centre = Centre()
+    await divided(centre)
+    centre.registry_says(runner_view())
+    looking = watch(centre, record_of(a1="i1"))
+    await looking.look()
+    await looking.look()
+    assert states(centre) == [ExecutionState.RUNNING, ExecutionState.QUEUED]
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("waits", [True, False])
+async def test_a_run_that_waits_for_a_local_runner_goes_on_waiting(waits: bool) -> None:
+    centre = Centre()
+    await centre.queued("e9", assigned=False, orchestrated=True, wait_for_runner=waits)
+    await centre.phase(Part(assignment="1", set="local", section=0, steps=(1, 1), node_count=1), name="e9")
+    centre.registry_says()
+    await watch(centre, record_of()).look()
+    assert states(centre) == [ExecutionState.QUEUED if waits else ExecutionState.LOST]
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_an_execution_of_one_assignment_waits_for_its_runner() -> None:
+    centre = Centre()
+    await centre.queued()
+    await divided(centre)
+    centre.registry_says(runner_view())
+    await watch(centre, record_of(a1="i1")).look()
+    assert centre.view("e1").state is ExecutionState.QUEUED

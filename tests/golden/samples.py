@@ -64,7 +64,7 @@ _job = JobDefinition(
     group="web/front",
     description="Brings the page out",
     steps=[_step],
-    timeout_s=60.0,
+    timeout="60",
     runner=_selector,
     runner_editable=True,
 )

@@ -18,7 +18,7 @@ _JOBS = """\
 - name: hello
   group: demo
   description: Says hello.
-  loglevel: INFO
+  project: elsewhere
   runnerSelector: {filter: "LINUX,DEV", runnerFilterMode: TAGS, runnerFilterType: TAG_FILTER_AND}
   sequence:
     commands:
@@ -31,7 +31,7 @@ _JOBS = """\
         args: a b
       - exec: echo never
 - name: anywhere
-  loglevel: INFO
+  project: elsewhere
   runnerSelectorEditable: true
   sequence: {commands: [{exec: echo here}]}
 """
@@ -59,7 +59,8 @@ async def test_jobs_are_put_shown_run_and_removed(system: System) -> None:
     (cli.directory / "jobs.yaml").write_text(_JOBS)
     created, updated = await cli("job", "put", "jobs.yaml"), await cli("job", "put", "--json", "jobs.yaml")
     assert re.fullmatch(r"created demo/hello \(.{36}\)\ncreated anywhere \(.{36}\)\n", created.text)
-    assert created.err == "Warning: jobs.yaml:4:3, jobs.yaml:17:3: loglevel: ignored: the whole log is kept\n"
+    ignored = "project: ignored: a job goes into the project it is put into"
+    assert created.err == f"Warning: jobs.yaml:4:3, jobs.yaml:17:3: {ignored}\n"
     (reply,) = (decode(_bytes(each), api.JobPutReply) for each in updated.json)
     assert [job.ref.path for job in reply.updated] == ["demo/hello", "anywhere"]
 

@@ -117,7 +117,7 @@ async def test_a_target_that_nobody_serves_today_is_a_warning(system: System) ->
         DEPLOY + "- [",
         "",
         "just words",
-        DEPLOY + CLEAN.replace("exec: echo clean", "exec: 7"),
+        DEPLOY + CLEAN.replace("exec: echo clean", "exec: [7]"),
         DEPLOY.replace("LINUX,DEV", "LINUX,,DEV"),
         DEPLOY + CLEAN.replace("22222222-2222-4222-8222-222222222222", "11111111-1111-4111-8111-111111111111"),
     ],

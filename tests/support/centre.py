@@ -15,7 +15,7 @@ from schemas.api import Done, ExecutionView, MatchReply, Pong, RunnerList
 from schemas.catalog import Endpoint
 from schemas.codec import decode, encode
 from schemas.errors import ErrorCode, RunbusError
-from schemas.events import AssignmentFinished, AssignmentStarted, Event, ExecutionQueued
+from schemas.events import AssignmentFinished, AssignmentStarted, Event, ExecutionPhase, ExecutionQueued, Part
 from schemas.jobs import Step
 from schemas.runners import RunnerRecord, RunnerView
 from schemas.states import FINAL, ExecutionState, RunnerStatus
@@ -137,27 +137,44 @@ class Centre:
             await Assignments(self.bus, SUBJECTS).publish(queued)
         return self.view(name)
 
-    async def claimed(self, name: str = "e1", *, runner: str = "a1", instance: str = "i1") -> ExecutionView:
+    async def phase(self, *parts: Part, name: str = "e1") -> ExecutionView:
+        """A dispatcher says what an execution of several assignments goes on with."""
+        said = ExecutionPhase(execution=name, project="p", at=datetime.now(UTC), phase=1, parts=list(parts))
+        await self.log.append(SUBJECTS.event("p", name, "0", "dispatcher"), encode(said))
+        return self.view(name)
+
+    async def claimed(
+        self, name: str = "e1", *, runner: str = "a1", instance: str = "i1", assignment: str = "1"
+    ) -> ExecutionView:
         started = AssignmentStarted(
-            execution=name, assignment="1", project="p", attempt=1, at=datetime.now(UTC), runner=runner,
+            execution=name, assignment=assignment, project="p", attempt=1, at=datetime.now(UTC), runner=runner,
             instance=instance,
         )  # fmt: skip
-        await self._event(name, runner, started, after_seq=0)
+        await self._event(started, runner, after_seq=0)
         return self.view(name)
 
-    async def ended(self, name: str = "e1", *, runner: str = "a1") -> ExecutionView:
-        """Its runner reports that it ended well."""
-        last = await FakeEventLog.last_message(self.log, "", SUBJECTS.events_of_assignment("p", name, "1"))
+    async def ended(
+        self,
+        name: str = "e1",
+        *,
+        runner: str = "a1",
+        assignment: str = "1",
+        state: ExecutionState = ExecutionState.SUCCEEDED,
+        **fields: Any,
+    ) -> ExecutionView:
+        """Its runner reports how it ended: well, unless the test says otherwise."""
+        last = await FakeEventLog.last_message(self.log, "", SUBJECTS.events_of_assignment("p", name, assignment))
         finished = AssignmentFinished(
-            execution=name, assignment="1", project="p", attempt=1, at=datetime.now(UTC), runner=runner,
-            state=ExecutionState.SUCCEEDED,
+            execution=name, assignment=assignment, project="p", attempt=1, at=datetime.now(UTC), runner=runner,
+            state=state, **fields,
         )  # fmt: skip
-        await self._event(name, runner, finished, after_seq=last.seq if last else 0)
+        await self._event(finished, runner, after_seq=last.seq if last else 0)
         return self.view(name)
 
-    async def _event(self, name: str, author: str, event: Event, *, after_seq: int) -> None:
-        condition = Condition(SUBJECTS.events_of_assignment("p", name, "1"), after_seq)
-        await self.log.append(SUBJECTS.event("p", name, "1", author), encode(event), condition=condition)
+    async def _event(self, event: AssignmentStarted | AssignmentFinished, author: str, *, after_seq: int) -> None:
+        names = "p", event.execution, event.assignment
+        condition = Condition(SUBJECTS.events_of_assignment(*names), after_seq)
+        await self.log.append(SUBJECTS.event(*names, author), encode(event), condition=condition)
 
     def view(self, name: str = "e1") -> ExecutionView:
         """An execution as all events tell it."""

@@ -300,3 +300,9 @@ def test_very_many_problems_are_counted() -> None:
     lines = caught.value.message.splitlines()
     assert len(lines) == 21
     assert lines[-1] == "... and 9982 more problems"
+
+
+def test_very_many_warnings_are_counted() -> None:
+    steps = "".join(f"  - {{exec: a, args: b{number}}}\n" for number in range(700))
+    warnings = read(f"name: n\nsequence:\n  commands:\n{steps}").warnings
+    assert (len(warnings), warnings[-1]) == (501, "... and 200 more warnings")

@@ -362,7 +362,6 @@ def test_what_is_refused(text: str, path: str, words: str) -> None:
         ("exec: a, args: b", "args: kept, and without effect: it goes with script or scriptfile or scripturl"),
         ("script: a, configuration: {b: c}", "configuration: kept, and without effect: it goes with type"),
         ("type: x, nodeStep: true, config: {b: c}", "the original reads 'configuration' only"),
-        ("type: x", "no 'nodeStep': taken for a step that runs on each node"),
         ("exec: a, passSecureInput: 'true'", "passSecureInput: kept, and without effect"),
         ("script: a, args: 0755", "args: read as '493', which is what YAML takes '0755' for; quote it"),
     ],

@@ -17,11 +17,22 @@ from hypothesis import strategies as st
 from domain.execution import apply, begin
 from schemas.api import ExecutionListRequest, ExecutionView
 from schemas.errors import ErrorCode, ErrorInfo, RunbusError
-from schemas.events import AbortRequested, AssignmentFinished, AssignmentStarted, Event, ExecutionQueued
+from schemas.events import (
+    AbortRequested,
+    AssignmentFinished,
+    AssignmentStarted,
+    Event,
+    ExecutionFinished,
+    ExecutionPhase,
+    ExecutionQueued,
+    Part,
+    RetryOf,
+)
 from schemas.jobs import JobRef, Step
 from schemas.states import FINAL, ExecutionState
 from services.dispatcher import ledger as ledger_module
 from services.dispatcher.ledger import Ledger
+from services.dispatcher.ledger_names import FINAL_CODES
 from services.dispatcher.ledger_query import SLOTS, decode_cursor, encode_cursor, index_statements, read_request
 from services.dispatcher.ledger_text import search_words, words
 
@@ -39,11 +50,14 @@ def queued(
     job: JobRef | None = None,
     user: str = "",
     command: str = "true",
+    orchestrated: bool = False,
+    retry: RetryOf | None = None,
 ) -> ExecutionQueued:
     steps = [Step(plugin="command", config={"command": command})]
     return ExecutionQueued(
-        execution=execution, project=project, at=at, title=title, job=job, user=user, steps=steps, set="local"
-    )
+        execution=execution, project=project, at=at, title=title, job=job, user=user, steps=steps, set="local",
+        orchestrated=orchestrated, retry=retry,
+    )  # fmt: skip
 
 
 def started(execution: str = "e1", *, project: str = "default", runner: str = "r1", attempt: int = 1) -> Event:
@@ -573,11 +587,21 @@ _names = st.sampled_from(["a", "b", "c"])
 _projects = st.sampled_from(["p", "q"])
 _titles = st.sampled_from(["one", "two words", "три слова"])
 _events: st.SearchStrategy[Event] = st.one_of(
-    st.builds(queued, _names, project=_projects, title=_titles, job=st.sampled_from([None, BACKUP, DEPLOY])),
+    st.builds(
+        queued, _names, project=_projects, title=_titles, job=st.sampled_from([None, BACKUP, DEPLOY]),
+        orchestrated=st.booleans(), retry=st.sampled_from([None, RetryOf(most=1)]),
+    ),
+    st.builds(
+        ExecutionPhase, execution=_names, project=_projects, at=st.just(T0), phase=st.just(1),
+        parts=st.just([Part(assignment="1", set="local", section=0, steps=(1, 1))]),
+    ),
+    st.builds(
+        ExecutionFinished, execution=_names, project=_projects, at=st.just(T0), state=st.sampled_from(sorted(FINAL))
+    ),
     st.builds(started, _names, project=_projects, runner=st.sampled_from(RUNNERS), attempt=st.integers(1, 3)),
     st.builds(finished, _names, st.sampled_from(sorted(FINAL)), project=_projects, error=st.sampled_from(["", "oh"])),
     st.builds(AbortRequested, execution=_names, project=_projects, at=st.just(T0), user=st.just("u")),
-)
+)  # fmt: skip
 
 
 async def _contents(ledger: Ledger) -> dict[tuple[str, str], ExecutionView]:
@@ -588,7 +612,7 @@ async def _contents(ledger: Ledger) -> dict[tuple[str, str], ExecutionView]:
 def text_index_problems(path: Path, views: dict[tuple[str, str], ExecutionView]) -> list[str]:
     with sqlite3.connect(path) as connection:
         sql = "SELECT rowid FROM text WHERE text MATCH ?"
-        rows = {number: [r[0] for r in connection.execute(sql, (f'"__s{number}"',))] for number in range(2, 7)}
+        rows = {code: [r[0] for r in connection.execute(sql, (f'"__s{code}"',))] for code in sorted(FINAL_CODES)}
         live = connection.execute("SELECT count(*) FROM live").fetchone()[0]
     connection.close()
     ended = sum(view.state in FINAL for view in views.values())

@@ -66,7 +66,7 @@ def test_a_selector_that_contradicts_itself_is_refused(mode: SelectorMode, text:
 def test_any_selector_gives_a_set_or_a_typed_error(mode: SelectorMode, text: str) -> None:
     selector = RunnerSelector(mode=mode, filter=text)
     if refused := refusal(lambda: tag_set_of(selector)):
-        assert refused.code in {ErrorCode.INVALID_SELECTOR, ErrorCode.INVALID_TAG}
+        assert refused.code in {ErrorCode.INVALID_SELECTOR, ErrorCode.INVALID_TAG, ErrorCode.INVALID_NAME}
     else:
         assert tag_set_of(selector).is_local == (mode is SelectorMode.LOCAL)
 

@@ -46,7 +46,7 @@ def _values(place: Place) -> tuple[str, ...] | None:
 
 def _regex(place: Place) -> str | None:
     value = some_text(place)
-    if value is not None:
+    if value is not None and not place.notes.full:
         try:
             JavaPattern(value)
         except PatternError as error:

@@ -9,6 +9,8 @@ import yaml
 from domain.jobfile.notes import Place, Refused
 from domain.jobfile.read.fields import Table, one_or_more, read_map
 from domain.jobfile.read.values import filled_text, is_blank, kind, plain, plain_map, wrong_type
+from domain.logs.build import build_filters
+from schemas.errors import RunbusError
 from schemas.jobs import LogFilter
 
 LOG_FILTER: Final = "LogFilter"
@@ -67,4 +69,16 @@ def _log_filter(place: Place) -> LogFilter:
     fields.require("type", "name the log filter")
     if place.notes.count > before:
         raise Refused
-    return LogFilter(type=fields.get("type"), config=fields.get("config", {}))
+    found = LogFilter(type=fields.get("type"), config=fields.get("config", {}))
+    _warn_of(found, place)
+    return found
+
+
+def _warn_of(log_filter: LogFilter, place: Place) -> None:
+    """Whether it is supported; settings that are wrong fail the runs, as in the original, and not the file."""
+    try:
+        _, warnings = build_filters([log_filter])
+    except RunbusError as error:
+        warnings = [f"runs will fail: {error.message}"]
+    for text in warnings:
+        place.warn(text.removesuffix("."))

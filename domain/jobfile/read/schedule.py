@@ -86,8 +86,8 @@ def _checked(place: Place, crontab: str, parts: dict[str, Any]) -> Schedule:
     try:
         parse_cron(crontab)
     except RunbusError as error:
-        said, _, advice = error.message.removesuffix(".").partition(": ")
-        place.problem(f"{said}; {advice or 'correct it'}")
+        said = error.message.removeprefix("schedule: ").removesuffix(".")
+        place.problem(said if "; " in said else said.replace(": ", "; ", 1))
         raise Refused from None
     return Schedule(crontab=crontab, parts=parts)
 
@@ -95,7 +95,7 @@ def _checked(place: Place, crontab: str, parts: dict[str, Any]) -> Schedule:
 def time_zone(place: Place) -> str | None:
     """A time zone that is known."""
     value = trimmed_text(place)
-    if value is not None:
+    if value is not None and not place.notes.full:
         try:
             zone_of(value)
         except RunbusError:

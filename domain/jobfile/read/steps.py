@@ -126,8 +126,6 @@ def _plugin(fields: Fields) -> Step:
     name, config = fields.get("type"), fields.get("configuration", {})
     if name in OLD_TYPES:
         return OLD_TYPES[name](config)
-    if "nodeStep" not in fields.values:
-        fields.places["type"].warn("no 'nodeStep': taken for a step that runs on each node")
     if fields.get("config"):
         fields.keep("config")
         fields.places["config"].warn("kept, and without effect: the original reads 'configuration' only")
