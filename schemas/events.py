@@ -237,9 +237,7 @@ class CalledJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeout: str = ""
 
 
-class Assignment(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="runbus.assignment.v1"
-):
+class Assignment(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.assignment.v1"):
     """What one runner carries out, on ``rb.<project>.tag.<set>.job.<execution>.<assignment>``."""
 
     execution: str

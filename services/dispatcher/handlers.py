@@ -125,7 +125,7 @@ class Handlers:
     async def put_jobs(self, request: JobPutRequest) -> JobPutReply:
         """Store the jobs of a file, all or none; warn of targets that nobody serves now."""
         await self._projects.require(request.project)
-        read = read_job_file(request.text, project=request.project, file=request.file)
+        read = await asyncio.to_thread(read_job_file, request.text, project=request.project, file=request.file)
         warnings = list(read.warnings)
         for job in read.jobs:
             warnings += await self._checked(job)

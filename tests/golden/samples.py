@@ -5,75 +5,51 @@ A field that is added to a type later stays out of its sample: the old bytes mus
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
 
 from schemas import api
-from schemas.errors import ErrorCode, ErrorInfo, ErrorReply
-from schemas.events import (
-    AbortRequested,
-    Assignment,
-    AssignmentFinished,
-    AssignmentStarted,
-    ExecutionQueued,
-    LogChunk,
-    LogEntry,
-    StepOutcome,
-)
-from schemas.jobs import JobDefinition, JobRef, Notification, RunnerSelector, SelectorMode, Step, Trigger
+from schemas.errors import ErrorReply
+from schemas.events import AbortRequested, AssignmentFinished, AssignmentStarted, LogChunk, LogEntry
+from schemas.jobs import Trigger
 from schemas.notices import Notice, NotificationsOpen, NotificationTask
 from schemas.runners import FleetChanged, PluginInfo, RunnerBeat, RunnerRecord, RunnerView
 from schemas.schedules import Fire
 from schemas.states import ExecutionState, RunnerStatus
+from tests.golden.job_samples import (
+    AT,
+    ATTEMPT,
+    DATA,
+    DIVISION,
+    ERROR,
+    EXECUTION,
+    FLOW,
+    JOB,
+    JOB_SAMPLES,
+    NAMES,
+    NODES,
+    NOTIFICATION,
+    OUTCOME,
+    REF,
+    RETRY,
+    SELECTOR,
+    STEP,
+)
 from tests.golden.node_samples import NODE_SAMPLES
 
-AT: Final = datetime(2025, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
 LATER: Final = AT + timedelta(seconds=2.5)
-EXECUTION: Final = "01jjzxs8m3f6q2v9w4k7t5n0ab"
 
-_names: dict[str, Any] = {"execution": EXECUTION, "project": "web"}
-_attempt: dict[str, Any] = {**_names, "assignment": "1", "attempt": 2}
 _capacity: dict[str, Any] = {"running": 3, "max_running": 20, "uptime_s": 86400.5}
 
-_step = Step(plugin="command", config={"command": "echo «é»", "n": 1, "deep": [None, True, 0.5]}, description="say")
-_selector = RunnerSelector(mode=SelectorMode.FILTER, filter="dev+web 1")
-_ref = JobRef(uuid="7c1f", name="deploy", group="web/front")
-_error = ErrorInfo(
-    code=ErrorCode.STEP_FAILED,
-    message="step 1 ended with exit code 3.",
-    error_id="00ff00ff00ff",
-    origin="runner web-1",
-    details={"step": 1, "exit_code": 3},
-)
-_outcome = StepOutcome(
-    step=1,
-    plugin="command",
-    state=ExecutionState.FAILED,
-    exit_code=3,
-    signal="SIGTERM",
-    duration_s=0.25,
-    error=_error,
-)
 _plugin = PluginInfo(name="command", version="1.0", kind="step", problem="ImportError: x")
-_job = JobDefinition(
-    uuid="7c1f",
-    name="deploy",
-    project="web",
-    group="web/front",
-    description="Brings the page out",
-    steps=[_step],
-    timeout="60",
-    runner=_selector,
-    runner_editable=True,
-)
 _view = api.ExecutionView(
     id=EXECUTION,
     project="web",
     state=ExecutionState.FAILED,
     title="web/front/deploy",
-    job=_ref,
+    job=REF,
     set="dev+web=201",
     user="ada",
     runner="web-1",
@@ -87,11 +63,40 @@ _view = api.ExecutionView(
     deadline_at=LATER,
     exit_code=3,
     signal="SIGTERM",
-    steps=[_step],
-    outcomes=[_outcome],
-    error=_error,
+    steps=[STEP],
+    outcomes=[OUTCOME],
+    error=ERROR,
     abort_requested_by="bob",
     last_log_seq=9,
+    status="full",
+    flow=FLOW,
+    options={"where": "here"},
+    node_filter="tags: web",
+    node_count=3,
+    nodes={"succeeded": ["n1"], "failed": ["n2"]},
+    retry=RETRY,
+    parts=[
+        api.PartView(
+            assignment="1",
+            set="=40web-1",
+            section=1,
+            steps=(2, 3),
+            node_count=1,
+            left_out=["n2"],
+            state=ExecutionState.OTHER,
+            runner="web-1",
+            instance="i1",
+            attempt=1,
+            started_at=AT,
+            finished_at=LATER,
+            ended={"failed": ["n1"], "not_run": []},
+            error=ERROR,
+            status="full",
+        )
+    ],
+    division=DIVISION,
+    warnings=["its orchestrator is passed over"],
+    orchestrated=True,
 )
 _runner = RunnerView(
     id="web-1",
@@ -113,9 +118,13 @@ _DISPATCHER: list[msgspec.Struct] = [
         project="web",
         id=EXECUTION,
         job="web/front/deploy",
-        steps=[_step],
-        runner=_selector,
-        options={"where": "here"},
+        steps=[STEP],
+        runner=SELECTOR,
+        nodes=NODES,
+        options={"where": "here", "who": ["a", "b"]},
+        flow=FLOW,
+        retry=RETRY,
+        execution_type="scheduled",
         user="ada",
         timeout_s=60.0,
         deadline_s=120.0,
@@ -123,7 +132,7 @@ _DISPATCHER: list[msgspec.Struct] = [
         wait_s=1.5,
     ),
     _view,
-    api.ResultRequest(**_names, wait_s=1.5),
+    api.ResultRequest(**NAMES, wait_s=1.5),
     api.ExecutionListRequest(
         project="web",
         job="7c1f",
@@ -136,16 +145,15 @@ _DISPATCHER: list[msgspec.Struct] = [
         cursor="c1",
     ),
     api.ExecutionPage(executions=[_view], next_cursor="c2", events_behind=4),
-    api.AbortRequest(**_names, user="ada", reason="enough", wait_s=3.0),
+    api.AbortRequest(**NAMES, user="ada", reason="enough", wait_s=3.0),
     api.JobPutRequest(text="- name: deploy\n", project="web", file="jobs.yaml"),
-    api.JobPutReply(created=[_job], updated=[_job], warnings=["line 3: passed over"]),
+    api.JobPutReply(created=[JOB], updated=[JOB], warnings=["line 3: passed over"]),
     api.JobListRequest(project="web"),
-    api.JobList(jobs=[_job]),
+    api.JobList(jobs=[JOB]),
     api.JobShowRequest(job="7c1f", project="web"),
-    _job,
     api.JobRemoveRequest(job="7c1f", project="web"),
     api.Done(found=False),
-    ErrorReply(error=_error),
+    ErrorReply(error=ERROR),
 ]
 _REGISTRY: list[msgspec.Struct] = [
     api.RegisterRequest(
@@ -170,7 +178,14 @@ _REGISTRY: list[msgspec.Struct] = [
     api.MatchReply(runners=[_runner], borne_by_none=["linux"]),
     api.ProjectRequest(project="web", description="Pages"),
     api.ProjectListRequest(),
-    api.ProjectRecord(name="web", description="Pages", created_at=AT),
+    api.ProjectRecord(
+        name="web",
+        description="Pages",
+        created_at=AT,
+        settings={"ssh-keypath": "keys/web"},
+        globals={"base": "https://x"},
+        dispatch=api.DispatchMode.AUTOMATIC,
+    ),
     api.ProjectList(projects=[api.ProjectRecord(name="web", description="Pages", created_at=AT)]),
     api.RollCall(),
     FleetChanged(runner="web-1", instance="i1", status=RunnerStatus.UNKNOWN),
@@ -195,60 +210,56 @@ _RUNNER: list[msgspec.Struct] = [
     api.PingRequest(),
     api.Pong(runner="web-1", instance="i1", version="0.1.0", bound_sets=["web/dev"], **_capacity),
     api.RunnerAbortRequest(
-        **_names, assignment="1", state=ExecutionState.TIMEDOUT, user="dispatcher", reason="deadline"
+        **NAMES, assignment="1", state=ExecutionState.TIMEDOUT, user="dispatcher", reason="deadline"
     ),
     api.ConfigureRequest(instance="i1", tags=["dev"], tags_revision=3, projects=["web"]),
     api.DrainRequest(reason="upgrade"),
     RunnerBeat(runner="web-1", instance="i1", at=AT, tags_revision=3, leaving=True, plugins=[_plugin], **_capacity),
 ]
 _STREAMS: list[msgspec.Struct] = [
-    Assignment(
-        **_attempt, steps=[_step], title="web/front/deploy", claim_after_seq=8, job=_ref, user="ada", timeout_s=60.0
-    ),
-    ExecutionQueued(
-        **_names,
-        at=AT,
-        title="web/front/deploy",
-        steps=[_step],
-        set="dev+web=201",
-        job=_ref,
-        user="ada",
-        timeout_s=60.0,
-        deadline_at=LATER,
-        assignments=["1", "2"],
-    ),
-    AssignmentStarted(**_attempt, at=AT, runner="web-1", instance="i1"),
+    AssignmentStarted(**ATTEMPT, at=AT, runner="web-1", instance="i1"),
     AssignmentFinished(
-        **_attempt,
+        **ATTEMPT,
         at=LATER,
         state=ExecutionState.FAILED,
         runner="web-1",
         exit_code=3,
         signal="SIGTERM",
         duration_s=2.5,
-        steps=[_outcome],
-        error=_error,
+        steps=[OUTCOME],
+        error=ERROR,
         last_log_seq=9,
+        nodes={"succeeded": ["n1"], "failed": ["n2"]},
+        status="full",
+        data=DATA,
     ),
-    AbortRequested(**_names, at=AT, user="ada", reason="enough"),
+    AbortRequested(**NAMES, at=AT, user="ada", reason="enough"),
     LogChunk(
         chunk=1,
         attempt=2,
         entries=[
             LogEntry(at=1738324800.5, stream="stdout", step=1, text="é\n"),
             LogEntry(at=1738324801.0, stream="stderr", step=2, base64="/w=="),
+            LogEntry(
+                at=1738324801.5,
+                stream="stdout",
+                step=2,
+                text="x",
+                node="n1",
+                context="2/1",
+                level="WARN",
+                meta={"content-type": "text/html"},
+            ),
         ],
     ),
     api.SetRecord(project="web", tags=["dev", "web 1"]),
     Fire(project="web", job="7c1f", at=LATER, digest="00ff00ff00ff00ff"),
-    NotificationsOpen(**_names),
+    NotificationsOpen(**NAMES),
     NotificationTask(
-        notification=Notification(
-            trigger=Trigger.FAILURE, type="urls", config={"urls": "https://x/", "format": "json"}
-        ),
+        notification=NOTIFICATION,
         target="https://x/",
         notice=Notice(
-            **_names,
+            **NAMES,
             trigger=Trigger.FAILURE,
             state=ExecutionState.FAILED,
             at=LATER,
@@ -257,7 +268,7 @@ _STREAMS: list[msgspec.Struct] = [
             ended_at=LATER,
             duration_s=2.5,
             summary="echo «é»",
-            job=_ref,
+            job=REF,
             options={"to": "x"},
             failed_nodes=["n1"],
             error="step 1 ended with exit code 3.",
@@ -266,4 +277,11 @@ _STREAMS: list[msgspec.Struct] = [
     ),
 ]
 
-SAMPLES: Final[tuple[msgspec.Struct, ...]] = (*_DISPATCHER, *_REGISTRY, *_RUNNER, *_STREAMS, *NODE_SAMPLES)
+SAMPLES: Final[tuple[msgspec.Struct, ...]] = (
+    *_DISPATCHER,
+    *_REGISTRY,
+    *_RUNNER,
+    *_STREAMS,
+    *JOB_SAMPLES,
+    *NODE_SAMPLES,
+)

@@ -18,6 +18,7 @@ from schemas.catalog import MESSAGES, Message, type_of
 from schemas.codec import decode, encode, message_names
 from schemas.errors import ErrorCode, ErrorReply, RunbusError
 from schemas.events import AssignmentStarted, Event, ExecutionQueued
+from schemas.jobs import JobCall, Step
 from tests.golden.samples import SAMPLES
 from tests.golden.write import FOLDER, path_of, write
 
@@ -40,7 +41,17 @@ SIMPLE: dict[Any, st.SearchStrategy[Any]] = {
     NoneType: st.none(),
     Any: json_values,
     datetime: st.datetimes(timezones=st.just(UTC)),
+    Step: st.deferred(lambda: _steps),
 }
+_steps = st.builds(
+    Step,
+    plugin=texts,
+    config=st.dictionaries(texts, json_values, max_size=2),
+    description=texts,
+    node_step=st.booleans(),
+    call=st.none() | st.deferred(lambda: values_of(JobCall)),
+    error_handler=st.none() | st.builds(Step, plugin=texts),
+)
 
 
 def values_of(kind: Any) -> st.SearchStrategy[Any]:
@@ -57,6 +68,10 @@ def _composed(kind: Any, arguments: tuple[Any, ...]) -> st.SearchStrategy[Any]:
             values = st.builds(kind, **{name: values_of(hint) for name, hint in fields.items()})
         case origin if origin is Annotated:
             values = values_of(arguments[0])
+        case origin if origin is tuple and arguments[-1] is not ...:
+            values = st.tuples(*map(values_of, arguments))
+        case origin if origin is tuple:
+            values = st.lists(values_of(arguments[0]), max_size=2).map(tuple)
         case origin if origin is list:
             values = st.lists(values_of(arguments[0]), max_size=2)
         case origin if origin is dict:
@@ -144,7 +159,7 @@ def test_an_unknown_version_says_which_one_to_send(sample: msgspec.Struct) -> No
 
 def test_a_union_takes_each_of_its_members_and_no_other() -> None:
     events = [sample for sample in SAMPLES if type_of(type(sample)) in message_names(Event)]
-    assert len(events) == 4
+    assert len(events) == 6
     for event in events:
         assert decode(encode(event), Event) == event  # type: ignore[arg-type]
     with pytest.raises(RunbusError) as refused:
