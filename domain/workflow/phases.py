@@ -161,5 +161,7 @@ def _end(view: ExecutionView, division: Division, state: ExecutionState) -> End:
 
 
 def _worst(parts: Iterable[PartView]) -> ExecutionState:
-    states = {part.state for part in parts}
-    return next((state for state in _WORST_FIRST if state in states), ExecutionState.SUCCEEDED)
+    states = {part.state for part in parts} - {ExecutionState.SUCCEEDED}
+    if not states:
+        return ExecutionState.SUCCEEDED
+    return next((state for state in _WORST_FIRST if state in states), ExecutionState.FAILED)

@@ -12,6 +12,7 @@ from runbus.cli import exits
 from runbus.cli.context import Options, SharedCommand
 from runbus.cli.failure import paint, reference
 from runbus.cli.follow import Following, execution_id
+from runbus.cli.nodefacts import outcome_lines, run_facts, step_state
 from runbus.cli.render import (
     UNLIMITED,
     Column,
@@ -100,9 +101,14 @@ def show(options: Options, execution_id_: str) -> None:
         return
     print_facts(_facts(view))
     for number, step in enumerate(view.steps, start=1):
-        outcome = next((each for each in view.outcomes if each.step == number), None)
+        outcomes = [each for each in view.outcomes if each.step == number]
+        own = [each for each in outcomes if not each.context]
         click.echo()
-        print_facts(step_facts(number, step, outcome, state="not run" if view.state in FINAL else ""))
+        if len(outcomes) == 1 and own:
+            print_facts(step_facts(number, step, own[0]))
+        else:
+            state = step_state(own) if own else "not run" if view.state in FINAL else ""
+            print_facts([*step_facts(number, step, state=state), *outcome_lines(outcomes)])
 
 
 async def _view(session: Session, name: str) -> ExecutionView:
@@ -122,6 +128,7 @@ def _facts(view: ExecutionView) -> Iterator[tuple[str, str]]:
     yield "job", f"{view.job.path} ({view.job.uuid})" if view.job else ""
     yield "project", view.project
     yield "user", view.user
+    yield from run_facts(view)
     if view.abort_requested_by is not None:
         yield "abort asked", f"by {view.abort_requested_by}" if view.abort_requested_by else "yes"
     yield "queued", moment(view.queued_at)

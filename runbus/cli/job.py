@@ -11,14 +11,16 @@ import msgspec
 from runbus.cli import exits
 from runbus.cli.context import Options, SharedCommand
 from runbus.cli.follow import start
-from runbus.cli.render import Column, duration, print_facts, print_json, print_table
+from runbus.cli.optionvalues import option_values
+from runbus.cli.render import Column, print_facts, print_json, print_table, sentence
 from runbus.cli.run import RunForm
 from runbus.cli.session import Session, connected
 from runbus.cli.steps import step_facts
-from runbus.cli.values import limit_options, target_options
+from runbus.cli.values import limit_options, node_options, target_options
 from schemas import catalog
 from schemas.api import Done, JobList, JobListRequest, JobRemoveRequest, JobShowRequest
 from schemas.jobs import JobDefinition, RunnerSelector, SelectorMode
+from schemas.options import Option
 
 
 @click.command("list", cls=SharedCommand)
@@ -72,17 +74,77 @@ def _facts(found: JobDefinition) -> Iterator[tuple[str, str]]:
     change = " (a run may choose another target)" if found.runner_editable else ""
     yield "runs on", target(found.runner) + change
     yield "timeout", found.timeout
+    yield "options", "\n".join(_option(each) for each in found.options)
+    if found.nodes is not None:
+        yield (
+            "nodes",
+            sentence(found.nodes.filter, found.nodes.filter_exclude and f"not {found.nodes.filter_exclude}"),
+        )
+        yield "threads", found.nodes.threadcount if found.nodes.threadcount != "1" else ""
+        yield "keepgoing", "with other nodes after one that failed" if found.nodes.keepgoing else ""
+    going = ", goes on after a failed step" if found.flow.keepgoing else ""
+    yield "strategy", f"{found.flow.strategy}{going}"
+    yield (
+        "retry",
+        sentence(found.retry.count, found.retry.delay and f"after {found.retry.delay}") if found.retry else "",
+    )
+    yield "log limit", sentence(found.log_limit.limit, found.log_limit.action) if found.log_limit else ""
+    off = "" if found.schedule_enabled and found.execution_enabled else " (switched off)"
+    yield "schedule", f"{found.schedule.crontab} {found.schedule.time_zone}".strip() + off if found.schedule else ""
+    yield "disabled", "" if found.execution_enabled else "its executions are switched off"
+    yield "notifies", "\n".join(f"{each.trigger}: {each.type}" for each in found.notifications)
+
+
+def _option(option: Option) -> str:
+    marks = [
+        "required" if option.required else "",
+        "secure" if option.secure else "",
+        "several values" if option.multivalued else "",
+        f"one of {', '.join(option.values)}" if option.enforced and option.values else "",
+        option.regex or "",
+    ]
+    value = f"={option.value}" if option.value and not option.secure else ""
+    return sentence(f"{option.name}{value}", *marks)
 
 
 @click.command(cls=SharedCommand, epilog=exits.HELP)
 @click.argument("name", metavar="JOB")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[-- -NAME VALUE...]")
+@click.option(
+    "-o",
+    "--option",
+    "options_given",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="The value of an option; repeated for one name, several values.",
+)
+@click.option(
+    "--secure-option",
+    multiple=True,
+    metavar="NAME",
+    help="Ask for its value, or read a line of stdin; NAME=@FILE reads a file.",
+)
 @target_options
+@node_options
 @limit_options
 @click.pass_context
-def run(ctx: click.Context, /, name: str, **given: Any) -> None:
-    """Run a job and follow it. Another target is taken where the job allows that."""
+def run(
+    ctx: click.Context,
+    /,
+    name: str,
+    words: tuple[str, ...],
+    options_given: tuple[str, ...],
+    secure_option: tuple[str, ...],
+    **given: Any,
+) -> None:
+    """Run a job and follow it. Another target, or other nodes, are taken where the job allows that.
+
+    \b
+      runbus job run shop/deploy -o version=1.7 --secure-option password
+      runbus job run shop/deploy -- -version 1.7
+    """  # noqa: D301  (click reads the backspace as "do not fold this paragraph")
     form = msgspec.convert(given, RunForm)
-    request = form.request(job=name)
+    request = form.request(job=name, options=option_values(options_given, secure_option, words))
     options = ctx.find_object(Options) or Options()
     ctx.exit(connected(options, lambda session: start(session, request, detach=form.detach)))
 

@@ -13,10 +13,11 @@ import msgspec
 from runbus.cli import exits
 from runbus.cli.context import Options, SharedCommand
 from runbus.cli.follow import start
+from runbus.cli.optionvalues import Values
 from runbus.cli.session import connected
-from runbus.cli.values import limit_options, selector_of, target_options
+from runbus.cli.values import limit_options, node_options, nodes_of, selector_of, target_options
 from schemas.api import RunRequest, WhenNoRunner
-from schemas.jobs import RunnerSelector, Step
+from schemas.jobs import NodeDispatch, RunnerSelector, Step
 
 
 class RunForm(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,19 +34,30 @@ class RunForm(msgspec.Struct, frozen=True, kw_only=True):
     wait_for_runner: bool = False
     detach: bool = False
     chosen_id: str = ""
+    nodes: str | None = None
+    exclude_nodes: str = ""
+    threads: int | None = None
+    node_keepgoing: bool = False
 
     @property
     def selector(self) -> RunnerSelector | None:
         """The choice of runners."""
         return selector_of(self.tags, self.filter_text, local=self.local)
 
-    def request(self, *, job: str = "", steps: list[Step] | None = None) -> RunRequest:
+    @property
+    def dispatch(self) -> NodeDispatch | None:
+        """The choice of nodes."""
+        return nodes_of(self.nodes, self.exclude_nodes, self.threads, keepgoing=self.node_keepgoing)
+
+    def request(self, *, job: str = "", steps: list[Step] | None = None, options: Values | None = None) -> RunRequest:
         """The request for a job, or for steps."""
         return RunRequest(
             id=self.chosen_id,
             job=job,
             steps=steps or [],
             runner=self.selector,
+            nodes=self.dispatch,
+            options=options or {},
             timeout_s=self.timeout_s,
             deadline_s=self.deadline_s,
             when_no_runner=WhenNoRunner.WAIT if self.wait_for_runner else WhenNoRunner.FAIL,
@@ -55,6 +67,7 @@ class RunForm(msgspec.Struct, frozen=True, kw_only=True):
 @click.command(cls=SharedCommand, context_settings={"allow_interspersed_args": False}, epilog=exits.HELP)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[--] [COMMAND...]")
 @target_options
+@node_options
 @click.option("--script", type=click.Path(exists=True, dir_okay=False, allow_dash=True), metavar="FILE",
               help="Run this script ('-': from stdin); COMMAND is its arguments.")  # fmt: skip
 @click.option("--interpreter", metavar="X", help="Run the script by this: python3, 'bash -e'.")

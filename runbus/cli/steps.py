@@ -10,10 +10,12 @@ import msgspec
 from runbus.cli.failure import reference
 from runbus.cli.render import duration, sentence
 from schemas.events import StepOutcome
-from schemas.jobs import Step
+from schemas.jobs import JobRef, Step
 
 MAX_LINES = 12
-_SHOWN_FIRST = ("command", "script", "file")
+_SHOWN_FIRST = ("command", "script", "file", "url")
+_LABELS = {"interpreter_args_quoted": "quoted", "file_extension": "extension"}
+_NOT_SHOWN = frozenset({"expand_tokens"})
 
 
 def step_facts(
@@ -21,9 +23,21 @@ def step_facts(
 ) -> Iterator[tuple[str, str]]:
     """What a step is, and how it ended; ``state`` where it has not."""
     yield f"step {number}", sentence(step.plugin, step.description)
-    for name in (*_SHOWN_FIRST, *sorted(set(step.config) - set(_SHOWN_FIRST))):
+    for name in (*_SHOWN_FIRST, *sorted(set(step.config) - set(_SHOWN_FIRST) - _NOT_SHOWN)):
         if name in step.config:
-            yield f"  {name}", _shortened(_text(step.config[name]))
+            yield f"  {_LABELS.get(name, name)}", _shortened(_text(step.config[name]))
+    if step.call is not None:
+        called = JobRef(uuid="", name=step.call.name, group=step.call.group).path
+        yield "  calls", sentence(called or step.call.uuid, step.call.args)
+    if step.error_handler is not None:
+        handler = step.error_handler
+        clears = ", and goes on" if handler.keepgoing_on_success else ""
+        said = handler.config.get("command") or handler.description
+        yield "  on error", _shortened(sentence(handler.plugin, _text(said) if said else "") + clears)
+    if step.log_filters:
+        yield "  log filters", ", ".join(each.type for each in step.log_filters)
+    if not step.enabled:
+        yield "  enabled", "no"
     if outcome:
         yield "  state", outcome_text(outcome)
         if outcome.error:

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from schemas.jobs import RunnerSelector, SelectorMode
+from schemas.jobs import NodeDispatch, RunnerSelector, SelectorMode
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -89,6 +89,28 @@ def target_options(command: F) -> F:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def node_options(command: F) -> F:
+    """Which nodes, and how many at a time: see :func:`nodes_of`."""
+    options = (
+        click.option("--nodes", metavar="FILTER", help="On the nodes that this filter selects, through the runner."),
+        click.option("--exclude-nodes", metavar="FILTER", default="", help="But not on these."),
+        click.option("--threads", type=click.IntRange(1), metavar="N", help="So many nodes at a time.  [1]"),
+        click.option("--node-keepgoing", is_flag=True, help="Go on with other nodes after one that failed."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def nodes_of(nodes: str | None, exclude: str, threads: int | None, *, keepgoing: bool) -> NodeDispatch | None:
+    """The dispatch that was chosen, None for none. Raises a usage error for manners without nodes."""
+    if nodes is None:
+        if exclude or threads is not None or keepgoing:
+            raise click.UsageError("--exclude-nodes, --threads and --node-keepgoing go with --nodes.")
+        return None
+    return NodeDispatch(filter=nodes, filter_exclude=exclude, threadcount=str(threads or 1), keepgoing=keepgoing)
 
 
 def limit_options(command: F) -> F:

@@ -25,6 +25,7 @@ ENDPOINTS = (
     *catalog.REGISTRY_ENDPOINTS,
     *catalog.NODESOURCE_ENDPOINTS,
     *RUNNER_ENDPOINTS,
+    catalog.SECRETS,
 )
 
 each_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)

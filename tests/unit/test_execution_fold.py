@@ -4,16 +4,28 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from random import Random
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.execution import apply, begin
+from domain.execution import MAX_OUTCOMES, apply, begin
 from schemas.api import ExecutionView
 from schemas.errors import ErrorCode, ErrorInfo
-from schemas.events import AbortRequested, AssignmentFinished, AssignmentStarted, Event, ExecutionQueued
+from schemas.events import (
+    AbortRequested,
+    AssignmentFinished,
+    AssignmentStarted,
+    Event,
+    ExecutionFinished,
+    ExecutionPhase,
+    ExecutionQueued,
+    Part,
+    RetryOf,
+    StepOutcome,
+)
 from schemas.jobs import Step
 from schemas.states import FINAL, ExecutionState, may_follow
 
@@ -171,3 +183,88 @@ def test_in_any_order_the_outcome_is_the_same(life: list[Event], chance: Random)
     shuffled = list(life)
     chance.shuffle(shuffled)
     assert folded(shuffled) == folded(life)
+
+
+# Retries
+
+
+@pytest.mark.parametrize(
+    ("retry", "state", "wanted"),
+    [
+        (RetryOf(most=1), ExecutionState.FAILED, ExecutionState.FAILED_WITH_RETRY),
+        (RetryOf(most=1), ExecutionState.TIMEDOUT, ExecutionState.FAILED_WITH_RETRY),
+        (RetryOf(most=1), ExecutionState.ABORTED, ExecutionState.ABORTED),
+        (RetryOf(most=1), ExecutionState.LOST, ExecutionState.LOST),
+        (RetryOf(most=1), ExecutionState.OTHER, ExecutionState.OTHER),
+        (RetryOf(most=1), ExecutionState.SUCCEEDED, ExecutionState.SUCCEEDED),
+        (RetryOf(most=1, attempt=1), ExecutionState.FAILED, ExecutionState.FAILED),
+        (RetryOf(most=2, attempt=1), ExecutionState.FAILED, ExecutionState.FAILED_WITH_RETRY),
+        (None, ExecutionState.FAILED, ExecutionState.FAILED),
+    ],
+)
+@pytest.mark.parametrize("orchestrated", [False, True])
+def test_what_failed_or_timed_out_says_whether_it_is_tried_again(
+    retry: RetryOf | None, state: ExecutionState, wanted: ExecutionState, orchestrated: bool
+) -> None:
+    begun = msgspec.structs.replace(queued(), retry=retry, orchestrated=orchestrated)
+    end: Event = finished(state)
+    if orchestrated:
+        end = ExecutionFinished(execution="e", project="p", at=at(5), state=state)
+    assert folded([begun, end]).state is wanted
+
+
+def test_nothing_is_tried_again_behind_its_deadline() -> None:
+    begun = msgspec.structs.replace(queued(), retry=RetryOf(most=1, delay_s=10.0), deadline_at=at(16))
+    assert folded([begun, finished(ExecutionState.FAILED)]).state is ExecutionState.FAILED_WITH_RETRY
+    close = msgspec.structs.replace(begun, deadline_at=at(15))
+    assert folded([close, finished(ExecutionState.FAILED)]).state is ExecutionState.FAILED
+    late = ErrorInfo(code=ErrorCode.DEADLINE_EXCEEDED, message="late")
+    passed = msgspec.structs.replace(finished(ExecutionState.TIMEDOUT), error=late)
+    assert folded([begun, passed]).state is ExecutionState.TIMEDOUT
+
+
+# Several assignments
+
+
+def part_ended(state: ExecutionState, assignment: str = "1", **fields: Any) -> AssignmentFinished:
+    return msgspec.structs.replace(finished(state), assignment=assignment, **fields)
+
+
+def divided() -> list[Event]:
+    parts = [Part(assignment=each, set=f"=40r{each}", section=0, steps=(1, 1), node_count=2) for each in "12"]
+    return [
+        msgspec.structs.replace(queued(), orchestrated=True, retry=RetryOf(most=1)),
+        ExecutionPhase(execution="e", project="p", at=at(1), phase=1, parts=parts),
+        started(),
+    ]
+
+
+def test_an_execution_of_several_assignments_runs_until_it_is_said_to_have_ended() -> None:
+    events = [*divided(), part_ended(ExecutionState.SUCCEEDED), part_ended(ExecutionState.FAILED, "2", exit_code=7)]
+    view = folded(events)
+    assert (view.state, view.runner, view.exit_code) == (ExecutionState.RUNNING, "r1", 7)
+    assert [part.state for part in view.parts] == [ExecutionState.SUCCEEDED, ExecutionState.FAILED]
+    ended = apply(view, ExecutionFinished(execution="e", project="p", at=at(9), state=ExecutionState.FAILED))
+    assert (ended.state, ended.last_log_seq) == (ExecutionState.FAILED_WITH_RETRY, 3)
+    assert apply(ended, part_ended(ExecutionState.SUCCEEDED, "2")).state is ExecutionState.FAILED_WITH_RETRY
+
+
+def test_what_lost_a_runner_is_not_tried_again_and_its_log_is_read_to_the_last_line() -> None:
+    view = folded([*divided(), part_ended(ExecutionState.SUCCEEDED), part_ended(ExecutionState.LOST, "2")])
+    ended = apply(view, ExecutionFinished(execution="e", project="p", at=at(9), state=ExecutionState.FAILED))
+    assert (ended.state, ended.last_log_seq) == (ExecutionState.FAILED, 0)
+
+
+def test_of_the_nodes_of_an_assignment_those_that_did_not_end_well_are_told() -> None:
+    nodes = {"succeeded": ["n1"], "failed": ["n2"]}
+    view = folded([*divided(), part_ended(ExecutionState.FAILED, nodes=nodes), part_ended(ExecutionState.LOST, "2")])
+    assert [part.ended for part in view.parts] == [{"failed": ["n2"], "not_run": []}, {}]
+
+
+def test_failures_are_kept_before_successes_where_there_are_thousands_of_outcomes() -> None:
+    good = StepOutcome(step=1, plugin="command", state=ExecutionState.SUCCEEDED)
+    bad = msgspec.structs.replace(good, state=ExecutionState.FAILED)
+    view = folded([*divided(), part_ended(ExecutionState.FAILED, steps=[good] * (MAX_OUTCOMES - 1))])
+    view = apply(view, part_ended(ExecutionState.FAILED, "2", steps=[bad, good, bad]))
+    assert len(view.outcomes) == MAX_OUTCOMES
+    assert view.outcomes[-2:] == [bad, bad], "the latest successes go"

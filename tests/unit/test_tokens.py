@@ -19,7 +19,9 @@ from schemas.tokens import (
     RESERVED_RUNNERS,
     TagSet,
     escape_tag,
+    given_tag,
     identifier,
+    own_tag,
     project_name,
     runner_id,
     tag,
@@ -221,3 +223,36 @@ def test_reserved_names_are_refused(check: Callable[[str], str], reserved: list[
             check(name)
         assert refused.value.code is ErrorCode.INVALID_NAME
     assert check("web-1") == "web-1"
+
+
+# The tag that a runner bears by its id
+
+
+def test_an_own_tag_keeps_its_case_and_two_ids_that_differ_in_it_are_two() -> None:
+    assert tag("@Web-1") == tag(" @Web-1 ") == own_tag("Web-1") == "@Web-1"
+    one, other = TagSet(["@Web-1"]), TagSet(["@web-1"])
+    assert one != other
+    assert (one.token, other.token) == ("=40Web-1", "=40web-1")
+    assert TagSet.from_token(one.token) == one
+    assert not one.matches(frozenset({own_tag("web-1")}))
+
+
+@pytest.mark.parametrize("runner", ["a" * 64, "A" * 64, "_-0"])
+def test_every_runner_id_has_an_own_tag_that_fits_a_set(runner: str) -> None:
+    tag_set = TagSet([own_tag(runner), "linux"])
+    assert TagSet.from_token(tag_set.token) == tag_set
+
+
+@pytest.mark.parametrize("text", ["@", "@a.b", "@a b", "@" + "a" * 65, "@exec"])
+def test_an_own_tag_of_what_is_no_runner_id_is_refused(text: str) -> None:
+    with pytest.raises(RunbusError, match="behind '@' stands the id of a runner") as refused:
+        tag(text)
+    assert refused.value.code is ErrorCode.INVALID_TAG
+
+
+@pytest.mark.parametrize("text", ["@web-1", " @web-1", "@"])
+def test_no_runner_is_given_an_own_tag(text: str) -> None:
+    with pytest.raises(RunbusError, match="'@' begins the tag that a runner bears by its id") as refused:
+        given_tag(text)
+    assert refused.value.code is ErrorCode.INVALID_TAG
+    assert given_tag(" LINUX") == "linux"
