@@ -39,7 +39,18 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     executions: int = 1_000_000
 
 
-QUICK: Final = Size(samples=250, blocks=2, jobs=500, megabytes=50, lines=50_000, ups=3, filters=3, hosts=50, rounds=2, executions=20_000)
+QUICK: Final = Size(
+    samples=250,
+    blocks=2,
+    jobs=500,
+    megabytes=50,
+    lines=50_000,
+    ups=3,
+    filters=3,
+    hosts=50,
+    rounds=2,
+    executions=20_000,
+)
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

@@ -102,8 +102,8 @@ def _own_tag_as_typed(runner: str) -> str:
     except RunbusError as cause:
         raise RunbusError(
             ErrorCode.INVALID_TAG,
-            f"'@{runner[:80]}' is not a valid tag: behind '@' stands the id of a runner, 1 to 64 letters, digits, '-' "
-            "or '_'.",
+            f"'@{runner[:80]}' is not a valid tag: behind '@' stands the id of a runner, 1 to 64 letters, digits, "
+            "'-' or '_'.",
             details={"tag": _shown(OWN_TAG + runner)},
         ) from cause
 
