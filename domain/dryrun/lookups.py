@@ -32,7 +32,7 @@ class FileLookups:
             named = call.uuid if by_uuid else path
             raise RunbusError(
                 ErrorCode.UNKNOWN_JOB,
-                f"job {named[:200]!r}, which a step calls, is in none of the files: give its file, too (--jobs FILE).",
+                f"job {named[:200]!r}, which a step calls, is in none of the files: give its file (--jobs FILE).",
                 details={"job": named[:200]},
             )
         return found
@@ -59,7 +59,7 @@ class FileLookups:
     async def remote_values(self, option: Option, url: str) -> list[str]:
         """None: whether a value is allowed is left open, and noted."""
         self.notes.append(
-            f"option {option.name!r} allows what {url[:200]} offers, which a dry run does not fetch: its value is not "
-            "checked."
+            f"option {option.name!r} allows what {url[:200]} offers, which a dry run does not fetch: its value is "
+            "not checked."
         )
         return []

@@ -40,7 +40,9 @@ class Engine:
     def __init__(self, shape: Shape) -> None:
         self._shape = shape
         self._waiting = deque(sections_of(shape.steps, shape.strategy))
-        self._active: list[_Phase] = []
+        self._active: dict[_Phase, None] = {}
+        self._changed: dict[_Phase, None] = {}
+        """Of those, the ones that may have something to start, or be over: there may be hundreds in parallel."""
         self._running: dict[Unit, tuple[_Phase, _Lane | _Handling]] = {}
         self._halted = False
         self._failed_nodes: set[str] = set()
@@ -72,6 +74,7 @@ class Engine:
         self._waiting.clear()
         for phase in self._active:
             phase.stop()
+        self._changed |= self._active
         self._close_sections()
 
     def ready(self) -> list[Unit]:
@@ -79,14 +82,16 @@ class Engine:
         units: list[Unit] = []
         while True:
             self._open_sections()
-            fresh = [unit for phase in self._active for unit in self._start(phase)]
+            fresh = [unit for phase in self._changed for unit in self._start(phase)]
             units += fresh
             if not self._close_sections() and not fresh:
+                self._changed.clear()
                 return units
 
     def finish(self, unit: Unit, *, succeeded: bool) -> None:
         """Take the end of a unit. Raises ``KeyError`` for one that does not run."""
         phase, owner = self._running.pop(unit)
+        self._changed[phase] = None
         if isinstance(owner, _Handling):
             phase.finish_handler(owner, unit, succeeded=succeeded)
         else:
@@ -95,7 +100,8 @@ class Engine:
     def _open_sections(self) -> None:
         at_once = self._shape.strategy is Strategy.PARALLEL
         while self._waiting and (at_once or not self._active):
-            self._active.append(_Phase(self._shape, self._waiting.popleft(), self._nodes_left(), self.failures))
+            phase = _Phase(self._shape, self._waiting.popleft(), self._nodes_left(), self.failures)
+            self._active[phase] = self._changed[phase] = None
 
     def _nodes_left(self) -> Sequence[str]:
         leave_out = self._shape.node_keepgoing and self._shape.strategy is Strategy.NODE_FIRST
@@ -113,14 +119,15 @@ class Engine:
         return units
 
     def _close_sections(self) -> bool:
-        closed = [phase for phase in self._active if phase.over]
+        closed = [phase for phase in self._changed if phase.over]
         for phase in closed:
-            self._active.remove(phase)
+            del self._active[phase]
             self._failed_nodes |= phase.failed_nodes()
             if phase.failed:
                 self.failed = True
                 if not self._shape.keepgoing:
                     self._waiting.clear()
+            del self._changed[phase]
         return bool(closed)
 
 

@@ -11,6 +11,7 @@ job = LazyGroup(
         "Commands": {
             "put": ("runbus.cli.jobput:put", "Store the jobs of job files: new ones, and changes."),
             "check": ("runbus.cli.jobcheck:check", "Check job files, without a connection."),
+            "plan": ("runbus.cli.jobplan:plan", "Say what one would run where, without a connection."),
             "export": ("runbus.cli.jobexport:export", "Write job files of stored jobs."),
             "list": ("runbus.cli.job:list_", "List the jobs of the project."),
             "show": ("runbus.cli.job:show", "Show one with all its steps."),

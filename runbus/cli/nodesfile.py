@@ -44,12 +44,13 @@ def filter_(options: Options, /, files: tuple[str, ...], form: str | None, **giv
     asked = form_of(given, options)
     nodes: dict[str, Node] = {}
     for file in files:
-        nodes.update((node.name, node) for node in _read(file, form))
+        nodes.update((node.name, node) for node in nodes_of_file(file, form))
     found, matched = listed_nodes(list(nodes.values()), asked.request("default"))
     print_reply(NodeListReply(nodes=found, matched=matched, total=len(nodes), revision=0), asked, options)
 
 
-def _read(file: str, form: str | None) -> list[Node]:
+def nodes_of_file(file: str, form: str | None) -> list[Node]:
+    """The nodes of a resource file. Raises ``invalid_message`` with the place of the fault."""
     from domain.nodes.formats import read_nodes  # noqa: PLC0415  (brings the YAML parser)
 
     name = format_of_file(file, form)

@@ -85,7 +85,8 @@ async def test_what_a_dispatcher_said_and_did_not_hand_out_another_hands_out(
     system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(orchestrator, "LOOK_EVERY_S", 0.1)
-    hand_out, deaths = HandOut.hand_out, []
+    hand_out = HandOut.hand_out
+    deaths: list[HandOut] = []
 
     async def dies_once(self: HandOut, *args: Any) -> None:
         if not deaths:

@@ -50,7 +50,7 @@ async def test_the_tag_of_a_runners_id_reaches_that_runner_alone(system: System)
 async def test_no_runner_can_take_the_tag_of_another(system: System) -> None:
     await system.up("web-1", "web-2")
     for change in ({"set": ["@web-1"]}, {"add": ["@web-1"]}):
-        request = RunnerTagsRequest(runner="web-2", **change)  # type: ignore[arg-type]
+        request = RunnerTagsRequest(runner="web-2", **change)
         await refused(ErrorCode.INVALID_TAG, lambda: system.client.call(catalog.RUNNER_TAGS, request))  # noqa: B023
     assert (await system.run("true", "@web-1")).runner == "web-1"
 
@@ -63,8 +63,8 @@ async def test_the_runner_may_be_named_at_run_time_where_the_job_says_so(system:
     for other in (tags("b"), LOCAL):
         await refused(ErrorCode.RUNNER_CHANGE_REFUSED, lambda: where(system, runner=other))  # noqa: B023
     await put(system, job("a", "runnerSelectorEditable: true"))
-    for other, wanted in ((tags("b"), "b1"), (tags("@b1"), "b1"), (LOCAL, "local"), (None, "a1")):
-        assert (await where(system, runner=other)).runner == wanted
+    for target, wanted in ((tags("b"), "b1"), (tags("@b1"), "b1"), (LOCAL, "local"), (None, "a1")):
+        assert (await where(system, runner=target)).runner == wanted
 
 
 async def test_an_option_may_name_the_runner(system: System) -> None:
@@ -111,7 +111,8 @@ async def test_a_planned_run_that_was_not_handed_on_is_handed_on_by_another(
     system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unassigned, "_LOOK_EVERY_S", 0.1)
-    publish, deaths = Assignments.publish, []
+    publish = Assignments.publish
+    deaths: list[str] = []
 
     async def dies_once(self: Assignments, queued: ExecutionQueued) -> None:
         if not deaths:

@@ -128,7 +128,7 @@ def event_of(data: bytes) -> object:
 async def test_a_durable_request_with_secure_values_is_refused(system: System) -> None:
     await system.up("local")
     await put(system, "true")
-    await system.client.submit(RunRequest(job="login", id="durable", options=VALUES))
+    await system.client.submit(RunRequest(job="login", id="durable", options={**VALUES}))
     ended = await end_of(system, "durable")
     assert ended.error is not None
     assert ended.error.code is ErrorCode.INVALID_OPTION

@@ -33,7 +33,7 @@ def test_the_commands_are_those_documented() -> None:
     assert {" ".join(path) for path, command in ALL.items() if not isinstance(command, click.Group)} == {
         "up", "demo", "run", "contract", "service registry", "service dispatcher", "service nodesource",
         "runner start", "runner list", "runner show", "runner ping", "runner tags", "runner create", "runner drain",
-        "runner remove", "runner nodes", "job put", "job check", "job export", "job list", "job schedule",
+        "runner remove", "runner nodes", "job put", "job check", "job export", "job list", "job schedule", "job plan",
         "job show", "job run", "job remove",
         "execution list", "execution show", "execution log", "execution abort", "project create", "project list",
         "project show", "project set", "nodes load", "nodes list", "nodes show", "nodes filter",

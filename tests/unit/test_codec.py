@@ -43,7 +43,7 @@ SIMPLE: dict[Any, st.SearchStrategy[Any]] = {
     datetime: st.datetimes(timezones=st.just(UTC)),
     Step: st.deferred(lambda: _steps),
 }
-_steps = st.builds(
+_steps: st.SearchStrategy[Step] = st.builds(
     Step,
     plugin=texts,
     config=st.dictionaries(texts, json_values, max_size=2),

@@ -17,7 +17,7 @@ from schemas.states import RunnerStatus
 
 
 def runner(name: str, node_filter: str = "", **fields: Any) -> RunnerView:
-    given_fields = {"status": RunnerStatus.HEALTHY, "running": 0, "local": False} | fields
+    given_fields: dict[str, Any] = {"status": RunnerStatus.HEALTHY, "running": 0, "local": False} | fields
     return RunnerView(
         id=name, tags=[], projects=["p"], description="", version="", instance="", plugins=[], max_running=50,
         uptime_s=None, created_at=None, last_seen_at=None, node_filters={"p": node_filter} if node_filter else {},

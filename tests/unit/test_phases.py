@@ -132,7 +132,7 @@ def test_a_failed_section_ends_the_workflow_unless_it_keeps_going(
     for part in others:
         history.end(part)
     if keepgoing:
-        history.end(*history.go())
+        history.end(history.go()[0])
         last = history.go()
         left_out = ["a1"] if node_keepgoing and strategy is Strategy.NODE_FIRST else []
         assert last[0].left_out == left_out
@@ -151,7 +151,7 @@ def test_a_lost_runner_is_a_failure_of_its_nodes_and_is_asked_for_nothing_more(s
     history.end(first, LOST)
     for part in others:
         history.end(part)
-    history.end(*history.go())
+    history.end(history.go()[0])
     last = history.go()
     assert [part.set for part in last] == ["=40b", "local"]
     for part in last:
@@ -164,7 +164,7 @@ def test_where_no_node_is_left_only_what_is_for_none_goes_on() -> None:
     history = History(True, False, True, False, keepgoing=True)
     for part in history.go():
         history.end(part, LOST)
-    history.end(*history.go())
+    history.end(history.go()[0])
     (only,) = history.go()
     assert only.steps == (4, 4)
     history.end(only)

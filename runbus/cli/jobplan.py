@@ -1,0 +1,175 @@
+"""``runbus job plan``: what would run where, told from files, without a bus."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+import click
+import msgspec
+
+from domain.dryrun import FileLookups, StepOnNode, steps_of
+from domain.jobfile import read_job_file
+from domain.planning import Plan, Run, plan_job
+from runbus.cli.context import Options, SharedCommand
+from runbus.cli.jobcheck import read_text
+from runbus.cli.nodesfile import nodes_of_file
+from runbus.cli.optionvalues import option_values
+from runbus.cli.render import clean, print_facts, print_json, sentence
+from schemas.jobs import JobDefinition, NodeDispatch
+from schemas.nodes import Node
+
+_SCRIPT_LINES = 12
+
+
+class PlanView(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.cli.plan.v1"):
+    """A dry run."""
+
+    job: str
+    set: str
+    nodes: list[str]
+    threads: int
+    timeout_s: float | None
+    options: dict[str, str]
+    steps: list[StepOnNode]
+    """In the order in which they would begin."""
+    notes: list[str]
+
+
+@click.command(cls=SharedCommand)
+@click.argument("file")
+@click.argument("job", required=False)
+@click.option("-o", "--option", "given", multiple=True, metavar="NAME=VALUE", help="The value of an option.")
+@click.option("--secure-option", "secure", multiple=True, metavar="NAME", help="As with 'runbus job run'.")
+@click.option("--nodes", "nodes_file", metavar="FILE", help="A file with the project's nodes.")
+@click.option("--jobs", "more", multiple=True, metavar="FILE", help="Further jobs, which may be called.")
+@click.option("--node-filter", metavar="FILTER", help="Another node filter than the job's own.")
+@click.option("--env", "with_env", is_flag=True, help="Show the variables of each step, too.")
+@click.pass_obj
+def plan(  # noqa: PLR0913, PLR0917 (what the command line can say)
+    options: Options,
+    file: str,
+    job: str | None,
+    given: tuple[str, ...],
+    secure: tuple[str, ...],
+    nodes_file: str | None,
+    more: tuple[str, ...],
+    node_filter: str | None,
+    *,
+    with_env: bool,
+) -> None:
+    """Say what a job would run where, without a bus.
+
+    For each step and node: the final command line or script, with secure values hidden. What only a run can know
+    (values captured by earlier steps) is blank.
+    """
+    project = options.project or "default"
+    jobs = _read(file, project)
+    others = [each for path in more for each in _read(path, project)]
+    chosen = _chosen(jobs, job, file)
+    lookups = FileLookups([*jobs, *others], _nodes(nodes_file))
+    asked = _asked(chosen, node_filter)
+    run = Run(execution="EXECUTION", project=project, options=option_values(given, secure, ()), nodes=asked)
+    planned = asyncio.run(plan_job(chosen, run, lookups))
+    steps = list(steps_of(chosen, planned))
+    if options.as_json:
+        print_json(_view(chosen, planned, steps, lookups.notes))
+        return
+    print_facts(_facts(chosen, planned))
+    for block in _blocks(steps):
+        click.echo()
+        print_facts(_step_facts(block, with_env=with_env))
+    for note in lookups.notes:
+        click.echo(f"note: {note}", err=True)
+
+
+def _read(file: str, project: str) -> list[JobDefinition]:
+    return read_job_file(read_text(file), project=project, file=file).jobs
+
+
+def _asked(job: JobDefinition, node_filter: str | None) -> NodeDispatch | None:
+    if node_filter is None:
+        return None
+    return msgspec.structs.replace(job.nodes or NodeDispatch(), filter=node_filter, filter_exclude="")
+
+
+def _chosen(jobs: Sequence[JobDefinition], name: str | None, file: str) -> JobDefinition:
+    if name is None and len(jobs) == 1:
+        return jobs[0]
+    found = [each for each in jobs if name in (each.uuid, each.ref.path)]
+    if found:
+        return found[0]
+    names = ", ".join(each.ref.path for each in jobs)
+    raise click.UsageError(f"which job of {file}? Name one of: {names}.")
+
+
+def _nodes(file: str | None) -> Sequence[Node] | None:
+    return None if file is None else nodes_of_file(file, None)
+
+
+def _view(job: JobDefinition, planned: Plan, steps: list[StepOnNode], notes: list[str]) -> PlanView:
+    dispatch = planned.dispatch
+    return PlanView(
+        job=job.ref.path,
+        set=planned.tags.token,
+        nodes=[node.name for node in dispatch.nodes] if dispatch else [],
+        threads=dispatch.threads if dispatch else 1,
+        timeout_s=planned.timeout_s,
+        options=planned.context.get("option", {}),
+        steps=steps,
+        notes=notes,
+    )
+
+
+def _facts(job: JobDefinition, planned: Plan) -> Iterator[tuple[str, str]]:
+    dispatch = planned.dispatch
+    yield "job", job.ref.path
+    yield "runs on", "the Local Runner" if planned.tags.is_local else f"a runner of {planned.tags}"
+    yield "options", "\n".join(f"{name}={value}" for name, value in planned.context.get("option", {}).items())
+    if dispatch is None:
+        yield "nodes", "none: on the runner itself"
+    else:
+        names = [node.name for node in dispatch.nodes]
+        shown = ", ".join(names[:10]) + (f" and {len(names) - 10:,} more" if len(names) > 10 else "")
+        yield "nodes", f"{len(names):,}: {shown}"
+        yield "threads", str(dispatch.threads) if dispatch.threads > 1 else ""
+    yield "strategy", str(job.flow.strategy)
+    yield "timeout", f"{planned.timeout_s:g} s" if planned.timeout_s else ""
+
+
+class _Block(msgspec.Struct):
+    """A step on nodes where it comes to the same."""
+
+    first: StepOnNode
+    nodes: list[str]
+
+
+def _blocks(steps: Sequence[StepOnNode]) -> list[_Block]:
+    found: dict[tuple[str, ...], _Block] = {}
+    for each in steps:
+        name = each.node or "\0"
+        alike = tuple(text.replace(name, "NODE") for text in (each.line, each.script, each.source, str(each.config)))
+        block = found.setdefault((each.place, each.executor, *alike), _Block(each, []))
+        if each.node:
+            block.nodes.append(each.node)
+    return list(found.values())
+
+
+def _step_facts(block: _Block, *, with_env: bool) -> Iterator[tuple[str, str]]:
+    step, count = block.first, len(block.nodes)
+    others = f"likewise on {count - 1:,} more" if count > 1 else ""
+    yield f"step {step.place}", step.plugin
+    yield "  on", sentence(step.node, f"by {step.executor}" if step.node else "", others)
+    yield "  line", step.line
+    yield "  script", _shortened(step.script) or step.source
+    for name, value in step.config.items():
+        yield f"  {clean(name)}", str(value)
+    if with_env:
+        yield "  env", "\n".join(f"{name}={value}" for name, value in sorted(step.environment.items()))
+
+
+def _shortened(text: str) -> str:
+    lines = text.splitlines()
+    if len(lines) <= _SCRIPT_LINES:
+        return text
+    return "\n".join([*lines[:_SCRIPT_LINES], f"... {len(lines) - _SCRIPT_LINES} more lines: --json shows them"])
