@@ -16,7 +16,8 @@ _NAMES_SHOWN = 10
 
 def run_facts(view: ExecutionView) -> Iterator[tuple[str, str]]:
     """Options, tries, nodes and assignments; what an execution does not have is left out."""
-    yield "options", "\n".join(f"{name}={value}" for name, value in sorted(view.options.items()))
+    options = sorted((name, value) for name, value in view.options.items() if not name.endswith(".delimiter"))
+    yield "options", "\n".join(f"{name}={value}" for name, value in options)
     yield "try", _try(view)
     yield "nodes", nodes_text(view)
     for end in ("failed", "not_run"):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from domain.jobfile import read_job_file
 from schemas import api
 from schemas.codec import decode
 from tests.integration.cli_system import Cli
 from tests.support.jobfixtures import XML, YAML
 from tests.support.system import System
+
+pytestmark = pytest.mark.slow
 
 _SECOND = "\n- name: second\n  sequence: {commands: [{exec: ls}]}\n"
 

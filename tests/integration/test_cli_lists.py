@@ -159,7 +159,7 @@ async def test_an_execution_is_shown_with_its_steps_and_its_log(system: System) 
     assert narrow(shown)[0] == "runner       web-1 (dev+linux)"
     assert re.search(r"^state +failed, exit code 4, \S+$", shown.text, re.M)
     assert re.search(r"^error +step 2 \(script\) failed: exit code 4\.\n +\(step_failed, id ", shown.text, re.M)
-    assert re.search(r"^step 3 +command\n  command +echo never\n  state +not run$", shown.text, re.M)
+    assert re.search(r"^step 3 +exec\n  command +echo never\n  state +not run$", shown.text, re.M)
     assert decode(as_json.out, api.ExecutionView) == ran.final
     assert (log.out, log.err) == (b"hello\n", "a b\n")
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} hello\n", stamped.text)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from domain.nodes.formats import read_nodes
 from schemas.api import ProjectRecord, RunnerReply
 from schemas.codec import decode
@@ -13,6 +15,8 @@ from tests.integration.cli_system import Cli
 from tests.integration.test_cli_lists import facts, narrow
 from tests.integration.test_nodes import started
 from tests.support.system import System
+
+pytestmark = pytest.mark.slow
 
 _NODES = """\
 web-1: {hostname: 10.0.0.1, osFamily: unix, rank: 10, tags: "web, prod", "rack[": r1}

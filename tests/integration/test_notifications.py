@@ -30,6 +30,8 @@ from tests.support.receivers import MailReceiver, WebReceiver, mail_receiver, we
 from tests.support.system import System
 from tests.support.waiting import eventually, never
 
+pytestmark = pytest.mark.slow
+
 SECRET = "s3cret"
 JOB = JobRef(uuid="7c1f", name="deploy", group="web")
 

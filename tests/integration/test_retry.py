@@ -21,6 +21,8 @@ from tests.support.gate import Gate
 from tests.support.system import WAIT_S, System
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 AGAIN = ExecutionState.FAILED_WITH_RETRY
 SEEN = "$RD_JOB_RETRYATTEMPT $RD_JOB_WASRETRY $RD_JOB_RETRYPREVEXECID $RD_JOB_RETRYINITIALEXECID"
 

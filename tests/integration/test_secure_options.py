@@ -47,6 +47,7 @@ async def run(system: System, **fields: Any) -> ExecutionView:
 
 
 def keepers() -> list[SecretKeeper]:
+    gc.unfreeze()  # a dispatcher freezes what it has once it is ready
     return [each for each in gc.get_objects() if isinstance(each, SecretKeeper)]
 
 

@@ -14,7 +14,7 @@ from services.runner.nodes.ssh.service import SshService
 from tests.support.nodecontext import RecordingContext
 from tests.support.sshd import Sshd, required_sshd
 
-pytestmark = pytest.mark.sshd
+pytestmark = [pytest.mark.sshd, pytest.mark.slow]
 
 CONTENT = bytes(range(256)) * 1000
 

@@ -16,7 +16,7 @@ from tests.support.nodecontext import RecordingContext
 from tests.support.sshd import Sshd, required_sshd
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.sshd
+pytestmark = [pytest.mark.sshd, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from services.runner.nodes.ssh.service import SshService
 from tests.support.nodecontext import RecordingContext
 from tests.support.sshd import Sshd, make_key, required_sshd
 
-pytestmark = pytest.mark.sshd
+pytestmark = [pytest.mark.sshd, pytest.mark.slow]
 
 
 @pytest.fixture

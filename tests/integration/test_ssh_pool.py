@@ -15,7 +15,7 @@ from tests.support.nodecontext import RecordingContext
 from tests.support.sshd import Sshd, make_key, required_sshd
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.sshd
+pytestmark = [pytest.mark.sshd, pytest.mark.slow]
 
 
 @pytest.fixture

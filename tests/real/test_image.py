@@ -35,7 +35,8 @@ def test_it_holds_the_locked_versions(docker_engine: Engine, image: str) -> None
     lock = (images.ROOT / "requirements/runtime.lock").read_text()
     locked = {line.split()[0] for line in lock.splitlines() if "==" in line}
     # Projects spell their names with capitals and underscores, the lock never does.
-    installed = {line.lower().replace("_", "-") for line in _in_bash(docker_engine, image, "pip list --format freeze").split()}
+    lines = _in_bash(docker_engine, image, "pip list --format freeze").split()
+    installed = {line.lower().replace("_", "-") for line in lines}
     assert locked <= installed
 
 
