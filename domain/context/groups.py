@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -39,6 +40,7 @@ def environment(groups: Groups) -> dict[str, str]:
     }
 
 
+@lru_cache(maxsize=4096)
 def variable_name(reference: str) -> str:
     """``option.my-name`` → ``RD_OPTION_MY_NAME``."""
     return ENV_PREFIX + _NOT_IN_A_NAME.sub("_", reference.upper())

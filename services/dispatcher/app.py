@@ -74,7 +74,7 @@ async def serve(bus: Bus, subjects: Subjects, settings: DispatcherSettings, ledg
         await asyncio.gather(parts.jobs.following.caught_up.wait(), parts.projects.following.caught_up.wait())
         service = await serve_api(bus, f"runbus-{NAME}", VERSION, parts.handlers.routes(subjects), answerer)
         await bus.flush()
-        # what is there now stays: looking through it each time would stop everything while thousands of nodes are read
+        # what is there now stays: looking through it each time would stop everything while many nodes are read
         gc.freeze()
         notify("READY=1")
         log.info("ready", prefix=subjects.prefix, ledger=str(settings.ledger_path), ledger_seq=ledger.last_seq)
