@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -23,6 +24,8 @@ from services.runner.outcomes import STOPPED, Outcomes
 from services.runner.scope import Scope
 from services.runner.steplog import StepLog
 from services.runner.units import Task, carry_out_unit, stopped_error
+
+_AT_ONCE: Final = 64
 
 
 class WorkflowEnd(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,8 +70,17 @@ class WorkflowRun:
         return self._end()
 
     def _start(self, units: list[Unit], group: asyncio.TaskGroup) -> None:
+        if len(units) > _AT_ONCE:
+            group.create_task(self._start_by_turns(units, group))
+            return
         for unit in units:
             group.create_task(self._one_of_several(unit, group))
+
+    async def _start_by_turns(self, units: list[Unit], group: asyncio.TaskGroup) -> None:
+        """Thousands at once would hold up the event loop."""
+        for begin in range(0, len(units), _AT_ONCE):
+            self._start(units[begin : begin + _AT_ONCE], group)
+            await asyncio.sleep(0)
 
     async def _one_of_several(self, unit: Unit, group: asyncio.TaskGroup) -> None:
         self._take(unit, await self._carry_out(unit))

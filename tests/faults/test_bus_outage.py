@@ -21,6 +21,8 @@ from tests.support.processes import peak_rss_bytes, read_bytes
 from tests.support.system import System, output_of, script
 from tests.support.waiting import eventually, never
 
+pytestmark = pytest.mark.slow
+
 
 async def end(server: EmbeddedServer, how: str) -> None:
     """Stop the server by SIGTERM or by SIGKILL."""

@@ -17,6 +17,8 @@ from tests.support.gate import Gate
 from tests.support.system import System
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 
 class LaggingRegistry:
     """Answers for the registry, with what it knew long ago."""

@@ -16,6 +16,8 @@ from tests.support.processes import alive
 from tests.support.system import System
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 
 async def runner(system: System) -> ProgramPart:
     part = system.start_runner("a1", "linux", program=True, grace_s=0.5)

@@ -15,6 +15,8 @@ from tests.support.parts import Part, ProgramPart
 from tests.support.system import System, request
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 
 async def serving(part: Part) -> None:
     """Wait for one of several copies: the others answer whether or not it does."""

@@ -24,6 +24,8 @@ from tests.support.processes import alive
 from tests.support.system import System
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 SHORT: dict[str, Any] = {"beat_interval_s": 0.1, "unknown_after_s": 0.5, "down_after_s": 1.5}
 STARTED = "runbus.assignment_started.v1"
 FINISHED = "runbus.assignment_finished.v1"

@@ -26,6 +26,8 @@ from tests.support.parts import Part, ProgramPart
 from tests.support.system import System
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 SHORT: dict[str, Any] = {"beat_interval_s": 0.1, "unknown_after_s": 0.5, "down_after_s": 1.5}
 SEQUENTIAL = Flow(strategy=Strategy.SEQUENTIAL)
 LOST = ExecutionState.LOST

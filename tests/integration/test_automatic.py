@@ -16,6 +16,8 @@ from tests.support.automatic import automatic, diary_of, exec_step, line, load, 
 from tests.support.system import System, output_of, refused
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 SEQUENTIAL = Flow(strategy=Strategy.SEQUENTIAL)
 KEEPGOING = Flow(keepgoing=True)
 GOOD, BAD = ExecutionState.SUCCEEDED, ExecutionState.FAILED

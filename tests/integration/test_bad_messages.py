@@ -22,6 +22,8 @@ from tests.support.parts import ProgramPart
 from tests.support.system import System, request
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 ENDPOINTS = (*catalog.DISPATCHER_ENDPOINTS, *catalog.REGISTRY_ENDPOINTS, *catalog.RUNNER_ENDPOINTS)
 
 

@@ -11,6 +11,8 @@ from tests.integration.cli_system import Cli
 from tests.support.system import System
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 JOBS = """\
 - name: greet
   group: demo

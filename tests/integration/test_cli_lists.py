@@ -6,12 +6,16 @@ import asyncio
 import re
 from typing import Any
 
+import pytest
+
 from runbus.contract import DOCUMENTS
 from schemas import api
 from schemas.codec import decode
 from schemas.jobs import JobDefinition
 from tests.integration.cli_system import Cli, Done
 from tests.support.system import System
+
+pytestmark = pytest.mark.slow
 
 _ID = r"[0-9a-z]{26}"
 _JOBS = """\

@@ -15,6 +15,8 @@ from tests.integration.cli_system import Cli, Done
 from tests.support.parts import ProgramPart
 from tests.support.system import System
 
+pytestmark = pytest.mark.slow
+
 _BAD = "- name: a\n  sequence: {commands: []}\n- name: b\n  timeout: soon\n  sequence: {commands: [{exec: date}]}\n"
 _PLUGIN = "- name: lookup\n  sequence: {commands: [{type: datadog, configuration: {}}]}\n"
 

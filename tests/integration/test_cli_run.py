@@ -8,10 +8,14 @@ import os
 import re
 import signal
 
+import pytest
+
 from bus.server import EmbeddedServer
 from schemas.states import ExecutionState
 from tests.integration.cli_system import RUNBUS, Cli
 from tests.support.system import System
+
+pytestmark = pytest.mark.slow
 
 _ID = r"[0-9a-z]{26}"
 

@@ -8,9 +8,13 @@ import secrets
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.integration.cli_system import Cli
 from tests.support.processes import rss_bytes
 from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.slow
 
 MAX_RUNNER_RSS_BYTES = 45 << 20
 

@@ -20,6 +20,8 @@ from tests.support.parts import ProgramPart
 from tests.support.system import System, request
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 
 async def asked_all(bus: Bus, subject: str) -> list[dict[str, Any]]:
     """Every answer to a request that several may answer, until none has come for a while."""

@@ -29,6 +29,8 @@ from tests.integration.test_copies import asked_all
 from tests.support.system import System
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 _NODES = """\
 web-1: {hostname: 10.0.0.1, osFamily: unix, rank: 10, tags: "web, prod"}
 web-2: {hostname: 10.0.0.2, osFamily: unix, rank: 9, tags: "web, dev"}

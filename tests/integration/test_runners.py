@@ -24,6 +24,8 @@ from tests.support.parts import ProgramPart, TaskPart
 from tests.support.system import System, refused
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 SHORT: dict[str, Any] = {"beat_interval_s": 0.1, "unknown_after_s": 0.5, "down_after_s": 1.5}
 
 

@@ -23,6 +23,8 @@ from tests.support.gate import Gate
 from tests.support.system import WAIT_S, System, refused
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 SECRET, PRIVATE = "s3cr3t-h4ndsh4ke", "pr1v4te-h4ndsh4ke"
 VALUES = {"open": SECRET, "shut": PRIVATE}
 

@@ -18,6 +18,8 @@ from tests.support.processes import ROOT, Program
 from tests.support.system import System
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {"RUNBUS_LOG_FORMAT": "json", "RUNBUS_RUNNER_ID": "a1"}
 
 

@@ -16,6 +16,8 @@ from domain.jobfile.read.jobs import JOB_FIELDS
 from schemas.errors import ErrorCode, RunbusError
 from tests.support.jobfiles import job, problems, read_or_error, step, the_problem, xml
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("loader", [yaml.SafeLoader, source.LOADER])
 @pytest.mark.parametrize(

@@ -3,17 +3,19 @@
 // Ordered consumers read from the start of the streams: nothing is missed, whenever we begin and however slow we are.
 
 // Calls `show.runner(name)` once it is claimed, then `show.entry(entry)` for each piece of the log;
-// resolves to the `assignment_finished` event once the log has been shown to its end.
+// resolves to the `assignment_finished` event once the log has been shown to its end; where several runners serve it,
+// to the `execution_finished` event.
 export async function follow(js, project, id, show) {
   const events = await open(js, "RB_EVENTS", `rb.${project}.exec.${id}.>`);
   let assignments; // named by the first event; one that was refused has none
+  let orchestrated = false;
   let log;
   const finished = new Map();
   for await (const message of events.messages) {
     const event = message.json();
     switch (event.type) {
       case "runbus.execution_queued.v1":
-        assignments = event.assignments;
+        ({ assignments, orchestrated = false } = event);
         break;
       case "runbus.assignment_started.v1":
         show.runner(event.runner);
@@ -22,14 +24,18 @@ export async function follow(js, project, id, show) {
       case "runbus.assignment_finished.v1":
         finished.set(event.assignment, event);
         break;
+      case "runbus.execution_finished.v1":
+        finished.set("0", event);
+        break;
     }
     const refused = !assignments && message.subject.endsWith(".dispatcher") && finished.size > 0;
-    if (refused || assignments?.every((each) => finished.has(each))) break;
+    const ended = orchestrated ? finished.has("0") : assignments?.every((each) => finished.has(each));
+    if (refused || ended) break;
   }
   await events.close();
   const ends = [...finished.values()];
   await log?.finish(Math.max(...ends.map((end) => end.last_log_seq)));
-  return ends.find((end) => end.state !== "succeeded") ?? ends[0];
+  return finished.get("0") ?? ends.find((end) => end.state !== "succeeded") ?? ends[0];
 }
 
 class LogReader {
