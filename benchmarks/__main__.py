@@ -14,14 +14,14 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import dispatch, footprint, latency, logs, nodes, throughput
+from benchmarks import dispatch, engine, footprint, latency, logs, nodes, throughput
 from benchmarks.bench_ledger import run as run_ledger
 from benchmarks.machine import Machine, Origin, machine, origin
 from benchmarks.report import Row, Step, as_console, as_markdown, short
 from benchmarks.site import Site, site
 
 RESULTS: Final = Path(__file__).parent / "results"
-PARTS: Final = ("footprint", "latency", "throughput", "logs", "up", "nodes", "dispatch", "ledger")
+PARTS: Final = ("footprint", "latency", "throughput", "logs", "up", "engine", "nodes", "dispatch", "ledger")
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +98,8 @@ async def _measure(size: Size, parts: Sequence[str], ansible: str | None) -> lis
                 rows += await _measure_site(running, size, parts, progress)
         if "up" in parts:
             rows += await footprint.start_up(times=size.ups, step=_steps(progress, "runbus up", size.ups))
+        if "engine" in parts:
+            rows += await engine.measure(blocks=size.blocks, step=_steps(progress, "engine", size.blocks))
         if "nodes" in parts:
             rows += await nodes.measure(blocks=size.filters, step=_steps(progress, "node filters", size.filters))
         if "dispatch" in parts:

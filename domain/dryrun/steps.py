@@ -153,12 +153,13 @@ def _filled(unit: StepOnNode, step: Step, node: Node, at: StepPlace, settings: M
         return msgspec.structs.replace(unit, line=line)
     if step.plugin == "command":
         return msgspec.structs.replace(unit, line=str(step.config.get("command", "")))
-    if step.plugin != "script":
+    if step.plugin not in ("script", "scriptfile", "scripturl"):
         return msgspec.structs.replace(unit, config=expanded(step.config, at))
     config = msgspec.convert(step.config, ScriptConfig)
     name = script_file_name(config, counter=_COUNTER, execution=EXECUTION, node=node.name)
     directory = setting_of("file-copy-destination-dir", node, settings, at)
-    path = f"{WORK_DIR}/{name}" if unit.executor == LOCAL else remote_path(directory, name)
+    is_here = unit.executor == LOCAL and not directory
+    path = f"{WORK_DIR}/{name}" if is_here else remote_path(directory, name)
     text = script_text(config.script, at, expand_tokens=config.expand_tokens) if config.script is not None else ""
     source = script_path(config, at) if config.file is not None else script_url(config, at) if config.url else ""
     return msgspec.structs.replace(

@@ -105,8 +105,9 @@ def _calling(steps: list[Step], prefix: str) -> Iterator[tuple[str, Step]]:
             continue
         if step.plugin == "jobref":
             yield f"{prefix}{number}", step
-        if step.error_handler is not None and step.error_handler.plugin == "jobref":
-            yield f"{prefix}{number}e", step.error_handler
+        handler = step.error_handler
+        if handler is not None and handler.enabled and handler.plugin == "jobref":
+            yield f"{prefix}{number}e", handler
 
 
 def _require_no_cycle(path: list[JobDefinition], called: JobDefinition, place: str) -> None:

@@ -17,6 +17,7 @@ Data = dict[str, dict[str, dict[str, str]]]
 """By view (``STEP@NODE``), group and key: how data travels between assignments."""
 
 _SECURE: Final = "secureOption"
+_NOWHERE: Final[tuple[str, dict[str, str]]] = ("", {})
 _OS_FAMILY: Final = "osFamily"
 _SHELL: Final = "shell-interpreter"
 
@@ -35,6 +36,8 @@ class Scope:
         self._captured: Data = {}
         self._everywhere: dict[str, str] | None = None
         """The variables that are the same on all nodes, until somebody captures something that holds everywhere."""
+        self._last = _NOWHERE
+        """The node that was asked for last, and its variables: often several steps run there, one after the other."""
 
     @property
     def data(self) -> DataContext:
@@ -55,6 +58,7 @@ class Scope:
         groups = self._scopes.setdefault(View(node=node.name), {})
         if "node" not in groups:
             groups["node"] = dict(node_context(node.name, node.attributes, node.tags))
+            self._last = _NOWHERE
 
     def leave_to(self, data: Data) -> None:
         """Take over what other assignments of the execution have found out."""
@@ -72,6 +76,7 @@ class Scope:
             self._captured.setdefault(key, {}).setdefault(group, {}).update(values)
         if view.node is None:
             self._everywhere = None
+        self._last = _NOWHERE
 
     def place(self, node: Node, extra: Groups | None = None) -> StepPlace:
         """Where the text of a step on this node is expanded; ``extra`` groups (``result``) hold for it alone."""
@@ -87,8 +92,10 @@ class Scope:
         """The ``RD_…`` variables of a step on this node."""
         if self._everywhere is None:
             self._everywhere = environment(self._scopes[View()])
-        own = environment(self._scopes.get(View(node=node.name), {}))
-        return {**self._everywhere, **own, **environment(extra or {})}
+        if self._last[0] != node.name:
+            self._last = (node.name, environment(self._scopes.get(View(node=node.name), {})))
+        found = {**self._everywhere, **self._last[1]}
+        return found if not extra else {**found, **environment(extra)}
 
     def _with(self, extra: Groups | None, view: View) -> DataContext:
         """What holds, and beside it (not among it: there may be thousands of nodes) groups for one unit."""

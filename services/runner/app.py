@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from datetime import UTC, datetime
 from typing import Final
@@ -125,6 +126,8 @@ class Runner:
         await self._beat()
         await self._bus.flush()
         self._bus.on_reconnect(self._register_again)
+        # what is there now stays: looking through it each time would stop everything while thousands of nodes run
+        gc.freeze()
         notify("READY=1")
         log.info("ready", runner=self._id, instance=self._instance, sets=self._intake.bound_sets)
 

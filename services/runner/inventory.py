@@ -22,7 +22,7 @@ from schemas.errors import plugin_not_found
 from schemas.runners import PluginInfo
 from schemas.version import VERSION
 
-OWN_STEPS: Final = ("command", "exec", "jobref", "script")
+OWN_STEPS: Final = ("command", "exec", "jobref", "script", "scriptfile", "scripturl")
 """Steps that the runner carries out itself."""
 
 log = structlog.get_logger("runner")

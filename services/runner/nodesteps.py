@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 import structlog
 
@@ -128,19 +129,28 @@ def _read(path: Path, at: Hosted) -> str:
 
 
 async def _fetch(url: str, at: Hosted) -> str:
-    """The text behind a URL; values are encoded for it."""
+    """The text behind a URL; values are encoded for it. ``file:`` is a file on the runner."""
+    if url.lower().startswith("file:"):
+        return await asyncio.to_thread(_read, Path(unquote(urlsplit(url).path)), at)
     import httpx  # noqa: PLC0415 (a runner whose jobs name no URL does not load it)
 
+    content = bytearray()
     try:
-        async with httpx.AsyncClient(timeout=_URL_WITHIN_S, follow_redirects=True) as client:
-            reply = await client.get(url)
+        async with (
+            httpx.AsyncClient(timeout=_URL_WITHIN_S, follow_redirects=True) as client,
+            client.stream("GET", url) as reply,
+        ):
             reply.raise_for_status()
+            async for piece in reply.aiter_bytes():
+                content += piece
+                if len(content) > MAX_SCRIPT_BYTES:
+                    raise StepError(f"the script at {url} is larger than 64 MiB.", reason=FailureReason.IO_FAILURE)
     except (httpx.HTTPError, httpx.InvalidURL) as cause:
         raise StepError(
             f"the script at {url} could not be fetched by runner {at.runner}: {str(cause) or type(cause).__name__}.",
             reason=FailureReason.IO_FAILURE,
         ) from cause
-    return reply.content.decode("utf-8", "surrogateescape")
+    return content.decode("utf-8", "surrogateescape")
 
 
 def _file_name(config: ScriptConfig, at: Hosted) -> str:

@@ -66,16 +66,15 @@ class StepLog:
         self._cutters: dict[tuple[str, Level], LineCutter] = {}
         idle = self._chain is None and masker.is_idle and not self._holds
         streams = [REMARKS, *(each for each in (STDOUT, "stderr") if limit is None and level_of(each) in self._kept)]
-        self._through = {each: self._labels.of(each, (level_of(each), ())) for each in streams if idle}
+        self._through = streams if idle else []
 
     async def write(self, stream: str, data: bytes, level: str = "") -> None:
         """Take output. ``level`` is one of ``Level`` where it is not what the stream says.
 
         Waits while too much is under way.
         """
-        label = None if level else self._through.get(stream)
-        if label is not None:
-            await self._ship.write(label, data)
+        if not level and stream in self._through:
+            await self._ship.write(self._labels.of(stream, (level_of(stream), ())), data)
             return
         self._take(stream, data, Level(level) if level else level_of(stream))
         await self._ship.wait_for_room()
@@ -89,7 +88,8 @@ class StepLog:
             self._deliver()
         for stream in [each for each in self._outlets if each != REMARKS]:
             self._outlet_remark(self._outlets[stream].finish())
-        self._outlet(REMARKS).finish()
+        if REMARKS in self._outlets:
+            self._outlets[REMARKS].finish()
         await self._ship.wait_for_room()
 
     def _take(self, stream: str, data: bytes, level: Level) -> None:

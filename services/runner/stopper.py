@@ -109,6 +109,7 @@ class StepControl:
             raise StepStoppedError(self._stopper.state or ExecutionState.TIMEDOUT) from None
         finally:
             self._task = None
+            del task  # its error has this frame: a circle, of which thousands would have to be collected at once
 
     @contextmanager
     def expiring(self, left_s: float) -> Iterator[None]:

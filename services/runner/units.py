@@ -30,7 +30,7 @@ Body = Callable[[Any, Hosted], Coroutine[Any, Any, ProcessExit]]
 _OWN: Final[dict[str, tuple[type[msgspec.Struct], Body]]] = {
     "exec": (ExecConfig, cast("Body", run_exec)),
     "command": (CommandConfig, cast("Body", run_command)),
-    "script": (ScriptConfig, cast("Body", run_script)),
+    **dict.fromkeys(("script", "scriptfile", "scripturl"), (ScriptConfig, cast("Body", run_script))),
 }
 
 
@@ -136,13 +136,12 @@ async def _run(
     left_s = hosted.left_s()
     if left_s == 0.0:
         raise StepStoppedError(ExecutionState.TIMEDOUT)
-    running = asyncio.ensure_future(_carried_out(task.step, hosted))
     if left_s is None:
-        return await control.run_task(running)
+        return await control.run_task(asyncio.ensure_future(_carried_out(task.step, hosted)))
     try:
         with control.expiring(left_s):
             async with asyncio.timeout(left_s + 3 * bench.grace_s):  # a process is given its grace first
-                return await control.run_task(running)
+                return await control.run_task(asyncio.ensure_future(_carried_out(task.step, hosted)))
     except TimeoutError:
         raise StepStoppedError(ExecutionState.TIMEDOUT, control.cut_off) from None
 

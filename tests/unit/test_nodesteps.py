@@ -291,6 +291,12 @@ async def test_a_script_from_a_url(rig: Rig, site: tuple[str, list[str]]) -> Non
     assert asked == ["/a%20b%2F%26%3F%23..%2Fc/s.sh?a=b"], "a value is one piece of the path, whatever it holds"
 
 
+async def test_a_url_of_a_file_on_the_runner(rig: Rig, tmp_path: Path) -> None:
+    (tmp_path / "a job.sh").write_text("echo here $1")
+    step = Step(plugin="scripturl", config={"url": f"file://{tmp_path}/${{option.x}}.sh", "args": "1"})
+    assert (await rig.run(step, **options("a job"))).output() == "here 1\n"
+
+
 async def test_tokens_of_a_script_from_a_url(rig: Rig, site: tuple[str, list[str]]) -> None:
     step = Step(plugin="script", config={"url": f"{site[0]}/s.sh", "expand_tokens": True})
     assert (await rig.run(step, **options("v"))).output() == "fetched v\n"
