@@ -84,7 +84,8 @@ async def test_the_inventory_tells_what_each_bears_and_what_is_broken(fleet: Cli
         "exits": "SystemExit: 3",
         "half": "AttributeError: type object 'Step' has no attribute 'config_type'",
     }
-    assert {plugin.name for plugin in lacks if plugin.kind == "step"} == {"command", "exec", "jobref", "script"}
+    own = {"command", "exec", "jobref", "script", "scriptfile", "scripturl"}
+    assert {plugin.name for plugin in lacks if plugin.kind == "step"} == own
 
 
 @in_module_loop
