@@ -19,6 +19,7 @@ from benchmarks.bench_ledger import run as run_ledger
 from benchmarks.machine import Machine, Origin, machine, origin
 from benchmarks.report import Row, Step, as_console, as_markdown, short
 from benchmarks.site import Site, site
+from bus.logs import configure
 
 RESULTS: Final = Path(__file__).parent / "results"
 PARTS: Final = ("footprint", "latency", "throughput", "logs", "up", "engine", "nodes", "dispatch", "ledger")
@@ -71,6 +72,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--save", is_flag=True, help="Write both into benchmarks/results, by date and commit.")
 def main(*, quick: bool, only: tuple[str, ...], json_file: Path | None, save: bool, ansible: str | None) -> None:
     """Measure, print the table, write the JSON."""
+    configure(part="bench", level="error")
     size, parts = QUICK if quick else Size(), only or PARTS
     measured_on, source = machine(), origin()
     rows = asyncio.run(_measure(size, parts, ansible))
