@@ -44,10 +44,13 @@ class Copy:
     """A dispatcher's keeper, which does nothing by itself here."""
 
     def __init__(self, system: System, jobs: JobStore) -> None:
+        self._jobs = jobs
         self.held = Interrupted(system.bus, system.subjects.schedules_stream)
         self.keeper = ScheduleKeeper(self.held, system.subjects, jobs, zone="UTC")
 
     async def refresh(self, job: JobDefinition, *, done_seq: int = 0) -> bool:
+        """As at a change that was heard of: all that is stored by now has been."""
+        await self._jobs.current(job.project, job.uuid)
         return await self.keeper.refresh(job.project, job.uuid, done_seq=done_seq)
 
 
