@@ -65,6 +65,11 @@ class Notes:
         return self._count >= MAX_PROBLEMS
 
     @property
+    def warned_enough(self) -> bool:
+        """Whether further warnings are only counted."""
+        return len(self._warnings) >= MAX_PROBLEMS
+
+    @property
     def warnings(self) -> list[str]:
         """The warnings, in the order of the file; the last line counts those that were not kept."""
         lines = [self._line(each) for each in sorted(self._warnings)]
@@ -78,10 +83,10 @@ class Notes:
 
     def warn(self, position: Position, path: str, text: str) -> None:
         """Note a warning."""
-        if len(self._warnings) < MAX_PROBLEMS:
-            self._warnings.append(Problem(position.line, position.column, path, text))
-        else:
+        if self.warned_enough:
             self._more_warnings += 1
+        else:
+            self._warnings.append(Problem(position.line, position.column, path, text))
 
     def error(self) -> RunbusError:
         """Everything noted so far as one ``invalid_job``."""

@@ -168,9 +168,8 @@ def test_runner_selector_refused(written: str, path: str, text: str) -> None:
     ("text", "expected"),
     [
         (step("exce: ls"), (2, 24, "sequence.commands[0].exce", "unknown field; did you mean 'exec'?")),
-        (job("Group: a"), (2, 1, "Group", "unknown field; did you mean 'group'?")),
-        (job("zzz: a"), (2, 1, "zzz", "unknown field 'zzz'; remove it")),
-        (job(steps="sequence: {cmds: [], commands: [{exec: a}]}"), (2, 12, "sequence.cmds", None)),
+        (step("zzz: ls"), (2, 24, "sequence.commands[0].zzz", "unknown field 'zzz'; remove it")),
+        (job("nodefilter: {}"), (2, 1, "nodefilter", "unknown field; did you mean 'nodefilters'?")),
         (job("description: [a]"), (2, 14, "description", "expected text, got a list; write text here")),
         (
             job("description: 2024-01-02"),
@@ -295,7 +294,7 @@ def test_without_a_file_name_the_line_comes_first() -> None:
 
 def test_very_many_problems_are_counted() -> None:
     with pytest.raises(RunbusError) as caught:
-        read("".join(f"unknown{number}: 1\n" for number in range(10_000)))
+        read("runnerSelector:\n" + "".join(f"  unknown{number}: 1\n" for number in range(10_000)))
     assert len(caught.value.details["problems"]) == 500
     lines = caught.value.message.splitlines()
     assert len(lines) == 21

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from domain.jobfile import FORMATS, read_job_file, write_job_file
 from schemas.jobs import (
     Flow,
     JobCall,
@@ -298,6 +299,41 @@ def test_what_has_no_effect_here_is_kept_and_warned_of(field: str, words: str) -
 
 
 @pytest.mark.parametrize(
+    ("text", "path", "words"),
+    [
+        (job("Group: a"), "Group", "kept, and without effect: unknown field; did you mean 'group'?"),
+        (job("'a b': {c: [1, null, true]}"), "'a b'", "kept, and without effect: unknown field 'a b'"),
+        (job("context: {options: 5}"), "context", "kept, and without effect: unknown field"),
+        (job("logging: [5]\nelement: {name: x}"), "logging", "kept, and without effect: unknown field"),
+        (job("options: [{name: a, requird: true, 'b c': 1.5}]"), "options[0].requird", "kept, and without effect"),
+        (job("options: [{name: a, element: x, arg: [y]}]"), "options[0].arg", "kept, and without effect"),
+        (step("exec: ls, retries: 3, scriptargs: a"), "sequence.commands[0].retries", "kept, and without effect"),
+        (step("jobref: {name: a, arg: b, wait: 1}"), "sequence.commands[0].jobref.wait", "kept, and without effect"),
+        (job(steps="sequence: {cmds: [], commands: [{exec: a}]}"), "sequence.cmds", "kept, and without effect"),
+    ],
+)
+def test_an_unknown_field_is_kept_in_each_format_and_warned_of(text: str, path: str, words: str) -> None:
+    file = read(text)
+    assert any(f" {path}: {words}" in warning for warning in file.warnings)
+    for form in FORMATS:
+        written = write_job_file(file.jobs, form)
+        assert read_job_file(written, project="p", file="f").jobs == file.jobs, written
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        (job("notification: {onsucess: {urls: 'http://x'}}"), "notification.onsucess"),
+        (job("nodefilters: {filter: a, dispatch: {threadCount: 2}}"), "nodefilters.dispatch.threadCount"),
+        (job("retry: {retry: 2, delays: 5}"), "retry.delays"),
+    ],
+)
+def test_an_unknown_field_of_a_small_map_is_ignored_with_a_warning(text: str, path: str) -> None:
+    (warning,) = read(text).warnings
+    assert f" {path}: ignored: unknown field; did you mean" in warning
+
+
+@pytest.mark.parametrize(
     ("field", "kept"),
     [
         ("tags: a,b", {"tags": "a,b"}),
@@ -334,10 +370,10 @@ def test_what_no_run_would_show_is_kept_in_silence(field: str, kept: dict[str, A
         (job("options: [{name: a b}]"), "options[0].name", "cannot name an option"),
         (job("options: [{name: a}, {name: a}]"), "options", "two options are named 'a'"),
         (job("options: [{name: a, regex: '['}]"), "options[0].regex", "is no valid regex"),
-        (job("options: [{name: a, requird: true}]"), "options[0].requird", "did you mean 'required'?"),
         (job("options: [{name: a, secure: true, multivalued: true}]"), "options[0].multivalued", "one value"),
         (job("options: [{name: a, secure: true, storagePath: x}]"), "options[0].storagePath", "begins with 'keys/'"),
-        (job("notification: {onsucess: {urls: 'http://x'}}"), "notification.onsucess", "did you mean 'onsuccess'?"),
+        (job("runnerselector: {}"), "runnerselector", "did you mean 'runnerSelector'?"),
+        (step("jobref: {name: a, NodeFilters: {}}"), "sequence.commands[0].jobref.NodeFilters", "'nodefilters'?"),
         (job("notification: {onstart: {urls: 'ftp://x'}}"), "notification.onstart", "neither http nor https"),
         (job("notification: {onstart: {email: {subject: a}}}"), "notification.onstart", "'recipients' is empty"),
         (job("notification: {onstart: {plugin: {configuration: {a: b}}}}"), "notification.onstart.plugin",

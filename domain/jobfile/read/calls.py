@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from domain.jobfile.notes import Place, Refused
-from domain.jobfile.read.fields import Table, read_map
+from domain.jobfile.read.fields import Table, Unknown, read_map
 from domain.jobfile.read.nodes import dispatch, idle_settings, node_dispatch, nodefilters
 from domain.jobfile.read.values import flag, some_text, trimmed_text
 from schemas.jobs import JobCall
@@ -35,7 +35,7 @@ CALL_FIELDS: Final[Table] = {
 def job_call(place: Place) -> tuple[JobCall, bool]:
     """The call, and whether it is made for each node. Unless told so, it is made once, as in the original."""
     before = place.notes.count
-    fields = read_map(place, CALL_FIELDS)
+    fields = read_map(place, CALL_FIELDS, unknown=Unknown.KEPT, vital=("nodefilters",))
     if not ("name" in fields.values or "uuid" in fields.values) and place.notes.count == before:
         raise Refused("names no job; give 'name' (with its 'group') or 'uuid'")
     if place.notes.count > before:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import yaml
@@ -28,6 +30,9 @@ class Kept:
 
 Table: TypeAlias = Mapping[str, Reader | Kept]
 
+_ALMOST: Final = 0.8
+"""How like a vital name another has to be (by difflib's ratio) to be taken for it."""
+
 
 class Fields:
     """What a map holds: the values that could be read, and the place of every field, also of those that could not."""
@@ -37,7 +42,7 @@ class Fields:
         self.values: Final[dict[str, Any]] = {}
         self.extras: Final[dict[str, Any]] = {}
         self.places: Final[dict[str, Place]] = {}
-        self.unknown: Final[list[str]] = []
+        self.unknown: Final[dict[str, Place]] = {}
 
     def get(self, name: str, default: Any = None) -> Any:
         """A field's value; the default where the field is missing, empty or wrong."""
@@ -61,23 +66,56 @@ class Fields:
         return {name: self.values[name] for name in names if name in self.values}
 
 
-def read_map(place: Place, table: Table) -> Fields:
-    """Read every field of a map by its table; note unknown fields, and go on after a wrong one."""
+class Unknown(Enum):
+    """What becomes of a field that a table does not name: the original reads over it without a word."""
+
+    KEPT = "kept, and without effect"
+    """In ``extras``, with a warning: exported again, it is not lost."""
+    IGNORED = "ignored"
+    """With a warning, in a map that has no place for it."""
+    REFUSED = "remove it"
+    """In a map where a name that is written wrongly means another place, or another time, to run."""
+
+
+def read_map(place: Place, table: Table, *, unknown: Unknown = Unknown.IGNORED, vital: Sequence[str] = ()) -> Fields:
+    """Read every field of a map by its table; note unknown fields, and go on after a wrong one.
+
+    A name that is nearly one of the ``vital`` ones is always refused.
+    """
     if not isinstance(place.node, yaml.MappingNode) or kind(place.node) != "map":
         raise wrong_type(place, "a map", "write 'name: value' lines")
     fields = Fields(place)
     for name, part in place.fields():
-        if name not in table:
-            fields.unknown.append(name)
-            part.problem_of_field(_unknown(name, part, table))
+        if name in table:
+            fields.places[name] = part
+            _attempt(part, partial(_read, fields, name, table[name]))
             continue
-        fields.places[name] = part
-        try:
-            _read(fields, name, table[name])
-        except Refused as refused:
-            if refused.text:
-                part.notes.problem(refused.position or part.position, part.path, refused.text)
+        fields.unknown[name] = part
+        if unknown is Unknown.REFUSED or _near(name, vital, _ALMOST):
+            refuse_unknown(name, part, table)
+            continue
+        if unknown is Unknown.KEPT:
+            _attempt(part, partial(_keep_unknown, fields, name))
+        part.warn("" if part.notes.warned_enough else f"{unknown.value}: {_unknown(name, table)}")
     return fields
+
+
+def refuse_unknown(name: str, place: Place, table: Table) -> None:
+    """Note a field as a problem, with the nearest name that is known."""
+    text = "" if place.notes.full else _unknown(name, table)
+    place.problem_of_field(text if text.endswith("?") else f"{text}; {Unknown.REFUSED.value}")
+
+
+def _keep_unknown(fields: Fields, name: str) -> None:
+    fields.extras[name] = plain(fields.unknown[name])
+
+
+def _attempt(part: Place, read: Callable[[], None]) -> None:
+    try:
+        read()
+    except Refused as refused:
+        if refused.text:
+            part.notes.problem(refused.position or part.position, part.path, refused.text)
 
 
 def _read(fields: Fields, name: str, reader: Reader | Kept) -> None:
@@ -141,9 +179,12 @@ def one_of(*words: str) -> Callable[[yaml.Node], bool]:
     return lambda node: isinstance(node, yaml.ScalarNode) and node.value.strip().lower() in words
 
 
-def _unknown(name: str, place: Place, table: Mapping[str, object]) -> str:
-    if place.notes.full:
-        return ""
-    folded = {known.lower(): known for known in table}
-    near = difflib.get_close_matches(name[:40].lower(), folded, n=1)
-    return f"unknown field; did you mean {folded[near[0]]!r}?" if near else f"unknown field {quoted(name)}; remove it"
+def _unknown(name: str, known: Iterable[str]) -> str:
+    near = _near(name, known)
+    return f"unknown field; did you mean {near!r}?" if near else f"unknown field {quoted(name)}"
+
+
+def _near(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    folded = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name[:40].lower(), folded, n=1, cutoff=cutoff)
+    return folded[near[0]] if near else None

@@ -6,7 +6,7 @@ import uuid
 from typing import Any, Final
 
 from domain.jobfile.notes import Notes, Place, Refused
-from domain.jobfile.read.fields import Fields, Kept, Table, read_map, without_effect
+from domain.jobfile.read.fields import Fields, Kept, Table, Unknown, read_map, without_effect
 from domain.jobfile.read.limits import log_limit, log_limit_of, retry, retry_of
 from domain.jobfile.read.nodes import dispatch, idle_settings, node_dispatch, nodefilters
 from domain.jobfile.read.notifications import notifications
@@ -128,6 +128,10 @@ JOB_FIELDS: Final[Table] = {
 }
 
 
+_VITAL: Final = ("runnerSelector", "nodefilters")
+"""Without them the job would run, on the Local Runner, where it was not meant to."""
+
+
 def read_jobs(places: list[Place], notes: Notes, project: str) -> list[JobDefinition]:
     """All jobs of a file; problems, also of jobs that contradict one another, are noted."""
     inspection = Inspection(notes)
@@ -162,7 +166,7 @@ def _repeats(known: dict[tuple[str, str], int], place: Place, what: str, value: 
 def _read_job(place: Place, project: str) -> JobDefinition | None:
     """The job, also where parts of it are wrong (noted), so that it still counts as one of its file."""
     try:
-        fields = read_map(place, JOB_FIELDS)
+        fields = read_map(place, JOB_FIELDS, unknown=Unknown.KEPT, vital=_VITAL)
     except Refused as refused:
         place.problem(refused.text)
         return None

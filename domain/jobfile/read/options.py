@@ -9,7 +9,7 @@ import msgspec
 import yaml
 
 from domain.jobfile.notes import Place, Refused
-from domain.jobfile.read.fields import Fields, Kept, Table, one_or_more, read_list, read_map
+from domain.jobfile.read.fields import Fields, Kept, Table, Unknown, one_or_more, read_list, read_map
 from domain.jobfile.read.values import (
     boolean,
     filled_text,
@@ -126,7 +126,7 @@ def _named(place: Place) -> list[Option]:
 
 def _option(place: Place, name: str = "") -> Option:
     before = place.notes.count
-    fields = Fields(place) if name and is_blank(place.node) else read_map(place, OPTION_FIELDS)
+    fields = Fields(place) if name and is_blank(place.node) else read_map(place, OPTION_FIELDS, unknown=Unknown.KEPT)
     if not name:
         fields.require("name", "every option has a name")
     elif not _NAME.match(name):

@@ -8,7 +8,7 @@ from typing import Any, Final
 import yaml
 
 from domain.jobfile.notes import Place, Refused
-from domain.jobfile.read.fields import Fields, Table, read_map
+from domain.jobfile.read.fields import Fields, Table, Unknown, read_map
 from domain.jobfile.read.values import is_blank, kind, quoted, trimmed_text, wrong_type
 from domain.schedule.cron import parse_cron
 from domain.schedule.zones import zone_of
@@ -18,16 +18,16 @@ from schemas.jobs import Schedule
 _FIELDS: Final = 7
 
 
-def _parts(*names: str) -> Table:
-    return dict.fromkeys(names, trimmed_text)
+def _read_parts(place: Place, *names: str) -> dict[str, Any]:
+    return read_map(place, dict.fromkeys(names, trimmed_text), unknown=Unknown.REFUSED).values
 
 
 def _time(place: Place) -> dict[str, Any] | None:
-    return None if is_blank(place.node) else read_map(place, _parts("hour", "minute", "seconds")).values
+    return None if is_blank(place.node) else _read_parts(place, "hour", "minute", "seconds")
 
 
 def _day(place: Place) -> dict[str, Any] | None:
-    return None if is_blank(place.node) else read_map(place, _parts("day")).values
+    return None if is_blank(place.node) else _read_parts(place, "day")
 
 
 SCHEDULE_FIELDS: Final[Table] = {
@@ -46,7 +46,7 @@ def schedule(place: Place) -> Schedule | None:
         return None
     if isinstance(place.node, yaml.ScalarNode):
         return _checked(place, _crontab(place), {})
-    fields = read_map(place, SCHEDULE_FIELDS)
+    fields = read_map(place, SCHEDULE_FIELDS, unknown=Unknown.REFUSED)
     if "crontab" in fields.values:
         return _checked(fields.places["crontab"], _crontab(fields.places["crontab"]), {})
     return _checked(place, _line(fields.values), _written(fields))

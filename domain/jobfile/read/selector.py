@@ -8,7 +8,7 @@ from typing import Final
 import yaml
 
 from domain.jobfile.notes import Place, Refused
-from domain.jobfile.read.fields import Fields, Reader, Table, mistake, read_map
+from domain.jobfile.read.fields import Fields, Reader, Table, Unknown, mistake, read_map
 from domain.jobfile.read.values import has_reference, is_blank, optional_text, quoted, text
 from domain.selection import tag_set_of
 from schemas.errors import RunbusError
@@ -53,7 +53,7 @@ def runner_selector(place: Place) -> RunnerSelector | None:
     if is_blank(place.node) and not isinstance(place.node, yaml.CollectionNode):
         return None
     before = place.notes.count
-    fields = read_map(place, SELECTOR_FIELDS)
+    fields = read_map(place, SELECTOR_FIELDS, unknown=Unknown.REFUSED)
     if place.notes.count > before:
         raise Refused
     fields.require("runnerFilterMode", f"say {', '.join(SelectorMode)}; without it the job would run locally")

@@ -9,7 +9,17 @@ import msgspec
 
 from domain.jobfile.notes import Place, Refused
 from domain.jobfile.read.calls import job_call
-from domain.jobfile.read.fields import Fields, Kept, Table, mistake, one_of, read_list, read_map
+from domain.jobfile.read.fields import (
+    Fields,
+    Kept,
+    Table,
+    Unknown,
+    mistake,
+    one_of,
+    read_list,
+    read_map,
+    refuse_unknown,
+)
 from domain.jobfile.read.oldsteps import OLD_TYPES
 from domain.jobfile.read.plugins import plugins
 from domain.jobfile.read.values import (
@@ -160,7 +170,7 @@ def read_step(place: Place) -> Step:
 
 def _read_step(place: Place, table: Table) -> Step:
     before = place.notes.count
-    fields = read_map(place, table)
+    fields = read_map(place, table, unknown=Unknown.KEPT)
     kind = _kind(fields)
     if place.notes.count > before:
         raise Refused
@@ -188,8 +198,10 @@ def _kind(fields: Fields) -> str:
         raise Refused(f"both {' and '.join(map(repr, kinds))}; a step does one thing: make a step of each")
     if kinds:
         return kinds[0]
-    if fields.unknown:
-        raise Refused  # most likely the kind, misspelt, and noted as such
+    if fields.unknown:  # most likely the kind, misspelt
+        for name, place in fields.unknown.items():
+            refuse_unknown(name, place, STEP_FIELDS)
+        raise Refused
     raise Refused("does nothing; give it one of exec, script, scriptfile, scripturl, jobref or type")
 
 
@@ -233,7 +245,7 @@ SEQUENCE_FIELDS: Final[Table] = {
 
 def sequence(place: Place) -> tuple[list[Step], Flow]:
     """The steps of a job, in order, and how they follow one another."""
-    fields = read_map(place, SEQUENCE_FIELDS)
+    fields = read_map(place, SEQUENCE_FIELDS, unknown=Unknown.KEPT)
     fields.require("commands", "list the steps there")
     own = fields.get("pluginConfig")
     if own and own.others:

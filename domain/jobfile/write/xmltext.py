@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from domain.jobfile.write.xmlwriter import NAME, Writer, word
+from domain.jobfile.read.options import OPTION_FIELDS
+from domain.jobfile.write.xmlwriter import NAME, RESERVED, Writer, word
 
 _OPTION_ELEMENTS: Final = frozenset(
     {"description", "label", "dateFormat", "optionValuesPluginType", "isDate", "hidden"}
@@ -57,8 +58,8 @@ def _write_options(writer: Writer, job: Mapping[str, Any]) -> None:
 
 def _write_option(writer: Writer, option: Mapping[str, Any]) -> None:
     inner = _OPTION_ELEMENTS | _OPTION_EXTRAS | {"config"}
-    inside = {name: value for name, value in option.items() if name in inner}
-    outside = {_OPTION_NAMES.get(name, name): value for name, value in option.items() if name not in inner}
+    inside = {name: value for name, value in option.items() if name in inner or _is_no_attribute(name, value)}
+    outside = {_OPTION_NAMES.get(name, name): value for name, value in option.items() if name not in inside}
     if "values" in outside:
         outside["values"] = option["valuesListDelimiter"].join(option["values"])
     with writer.element("option", {name: outside[name] for name in sorted(outside)}):
@@ -67,6 +68,11 @@ def _write_option(writer: Writer, option: Mapping[str, Any]) -> None:
                 writer.entries(name, inside[name])
             else:
                 _value(writer, name, inside[name])
+
+
+def _is_no_attribute(name: str, value: Any) -> bool:
+    """Of a field that nobody knows: its type would be lost."""
+    return name not in OPTION_FIELDS and not (isinstance(value, str) and NAME.match(name) and name not in RESERVED)
 
 
 def _write_node_filters(writer: Writer, job: Mapping[str, Any]) -> None:

@@ -12,6 +12,11 @@ from schemas.errors import ErrorCode, RunbusError
 
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,200}\Z")
 
+RESERVED: Final = frozenset({
+    "element", "arg", "context", "logging", "node-step-plugin", "scriptargs", "scriptinterpreter", "step-plugin",
+})  # fmt: skip
+"""Elements that are read as other fields somewhere: a field that is named so is none of those."""
+
 _UNFIT: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ESCAPES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
 _ATTRIBUTE_ESCAPES: Final = _ESCAPES | str.maketrans({"'": "&apos;", "\n": "&#10;", "\t": "&#9;"})
@@ -71,7 +76,8 @@ class Writer:
 
     def plain(self, name: str, value: Any) -> None:
         """Any value; a map as elements, under a name of its own where XML does not take it."""
-        tag, attributes = (name, None) if NAME.match(name) else ("element", {"name": name})
+        is_name = NAME.match(name) and name not in RESERVED
+        tag, attributes = (name, None) if is_name else ("element", {"name": name})
         if isinstance(value, dict) and value:
             with self.element(tag, attributes):
                 for key in sorted(value):

@@ -37,7 +37,7 @@ def _pairs(element: Element, table: Mapping[str, Callable[[Element], Iterator[Pa
         if child.name in table:
             pairs += table[child.name](child)
         else:
-            pairs.append((child.name, plain(child)))
+            pairs.append(_named(child))
     return pairs
 
 

@@ -93,10 +93,15 @@ async def _by_cat(link: Link, content: bytes, destination: str) -> None:
     path = shlex.quote(destination)
     script = f"umask 077; set -C; rm -f -- {path} && cat > {path}"
     try:
-        stdin = {"input": content} if content else {"stdin": asyncssh.DEVNULL}
-        done = await link.connection.run(_by_shell(script), encoding=None, **stdin)
+        process = await link.connection.create_process(_by_shell(script), encoding=None)
     except asyncssh.ChannelOpenError as cause:
         raise NothingSentError(cause) from cause
+    with contextlib.suppress(BrokenPipeError):  # it has ended already: its exit says why
+        process.stdin.write(content)
+        process.stdin.write_eof()
+    done = await process.wait()
+    if done.returncode is None and link.connection.is_closed():
+        raise asyncssh.ConnectionLost("before the shell there had ended")
     if done.exit_status != 0:
         with contextlib.suppress(asyncssh.Error, OSError, TimeoutError):
             await link.connection.run(_by_shell(f"rm -f -- {path}"), encoding=None, timeout=_REMOVE_WITHIN_S)
