@@ -225,7 +225,7 @@ def _ended(view: ExecutionView, event: ExecutionFinished) -> ExecutionView:
         state=_with_retry(view, event),
         finished_at=event.at,
         duration_s=event.duration_s,
-        exit_code=0 if event.state is ExecutionState.SUCCEEDED else view.exit_code,
+        exit_code=0 if event.state is ExecutionState.SUCCEEDED else view.exit_code or None,
         error=event.error,
         last_log_seq=0 if cut_off else max(view.last_log_seq, event.last_log_seq),
         nodes=event.nodes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -97,6 +98,16 @@ def with_line_ends(text: str, line_end: str) -> str:
     if not lines[-1]:
         lines.pop()
     return "".join(f"{line}{line_end}" for line in lines)
+
+
+def without_value(text: str, data: DataContext, here: View, *, script: bool = False) -> Iterator[str]:
+    """The references of a text that have no value, as they stand in it; of a script, its tokens."""
+    grammar, found = (_IN_SCRIPT, _TOKEN) if script else (_IN_ARGUMENT, _REFERENCE)
+    for match in found.finditer(text):
+        named = match[1] if script else match[2] and match[1].removeprefix(UNQUOTED)
+        reference = _parsed(grammar, named) if named else None
+        if reference is not None and reference.value(data, here) is None:
+            yield match[0]
 
 
 def has_reference(argument: str) -> bool:

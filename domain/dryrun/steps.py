@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from domain.context.commands import StepPlace, command_step, script_text
+from domain.context.references import without_value
 from domain.options import OptionValues
 from domain.planning import Plan
 from domain.workflow import Engine, Shape
 from domain.workflow.calling import Caller, arguments_for, called_facts, called_groups, called_nodes, called_values
+from domain.workflow.plugins import OWN_STEPS
 from domain.workflow.scope import Scope, scope_of
 from domain.workflow.scripts import (
     EXECUTOR,
@@ -40,7 +42,7 @@ class StepOnNode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One unit: what is run, and with which variables. Secure values are not shown."""
 
     place: str
-    """``2``, or ``2/1`` in a called job."""
+    """``2``, or ``2/1`` in a called job; ``2e`` for the error handler of step 2."""
     plugin: str
     node: str
     """Empty for a step that is for none."""
@@ -54,6 +56,8 @@ class StepOnNode(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     config: dict[str, object] = {}
     """A plugin's configuration, its references filled in."""
     environment: dict[str, str] = {}
+    unresolved: list[str] = []
+    """References without a value: what earlier steps find out is known only when the job runs."""
 
 
 class _Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +75,10 @@ def own_node() -> Node:
 
 
 def steps_of(job: JobDefinition, plan: Plan, *, settings: Mapping[str, str] | None = None) -> Iterator[StepOnNode]:
-    """Every unit, in the order in which it would begin. What steps find out is blank in it, as it is not known."""
+    """Every unit, in the order in which it would begin, each followed by its error handler.
+
+    What steps find out is not known before they run: each unit names the references that miss it.
+    """
     dispatch = plan.dispatch
     assignment = Assignment(
         execution=EXECUTION, assignment="1", project=job.project, attempt=1, steps=job.steps, title=job.ref.path,
@@ -106,6 +113,8 @@ class _Walk:
                     place = f"{work.prefix}{unit.step + 1}"
                     named = "" if unit.node is None or node.name == RUNNER else node.name
                     yield from self._unit(step, node, place, named, scope, work)
+                    if step.error_handler is not None and step.error_handler.enabled:
+                        yield from self._unit(step.error_handler, node, f"{place}e", named, scope, work)
                 engine.finish(unit, succeeded=True)
 
     def _unit(
@@ -118,8 +127,9 @@ class _Walk:
         settings = self._assignment.settings
         executor = executor_name(setting_of(EXECUTOR, node, settings, at), own_node=node.name == RUNNER)
         unit = StepOnNode(
-            place=place, plugin=step.plugin, node=named, executor=executor, environment=scope.environment(node)
-        )
+            place=place, plugin=step.plugin, node=named, executor=executor, environment=scope.environment(node),
+            unresolved=_unresolved(step, at),
+        )  # fmt: skip
         yield _filled(unit, step, node, at, settings)
 
     def _called(self, step: Step, node: Node, place: str, scope: Scope, work: _Work) -> Iterator[StepOnNode]:
@@ -145,6 +155,17 @@ def _hidden(values: OptionValues) -> OptionValues:
     return OptionValues(
         values.plain, dict.fromkeys(values.exposed, _SECURE), {}, values.stored, values.delimiters
     )  # fmt: skip
+
+
+def _unresolved(step: Step, at: StepPlace) -> list[str]:
+    """Of every text of the step; a script's own text has tokens in place of references."""
+    texts = {name: text for name, text in step.config.items() if isinstance(text, str)}
+    found: dict[str, None] = {}
+    if step.plugin in OWN_STEPS and "script" in texts:
+        found |= dict.fromkeys(without_value(texts.pop("script"), at.data, at.view, script=True))
+    for text in texts.values():
+        found |= dict.fromkeys(without_value(text, at.data, at.view))
+    return list(found)
 
 
 def _filled(unit: StepOnNode, step: Step, node: Node, at: StepPlace, settings: Mapping[str, str]) -> StepOnNode:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from schemas.jobs import Step
+
+OWN_STEPS: Final = ("command", "exec", "jobref", "script", "scriptfile", "scripturl")
+"""Steps that every runner carries out itself."""
+
+
+def step_plugins(steps: Iterable[Step]) -> Iterator[tuple[str, str]]:
+    """The place and the plugin of each step and handler (``2e``: the handler of step 2) that is not switched off."""
+    for number, step in enumerate(steps, start=1):
+        if step.enabled:
+            yield f"{number}", step.plugin
+            if step.error_handler is not None and step.error_handler.enabled:
+                yield f"{number}e", step.error_handler.plugin
 
 
 def plugins_of(steps: Iterable[Step]) -> set[str]:
     """The step plugins of steps and their handlers; of called jobs ask with their own steps."""
-    names = set()
-    for step in steps:
-        if step.enabled:
-            names.add(step.plugin)
-            if step.error_handler is not None and step.error_handler.enabled:
-                names.add(step.error_handler.plugin)
-    return names
+    return {plugin for _, plugin in step_plugins(steps)}

@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
 import click
 import msgspec
 
+from domain.workflow.plugins import OWN_STEPS, step_plugins
 from runbus.cli import exits
 from runbus.cli.context import Options, SharedCommand
 from runbus.cli.failure import paint
 from runbus.cli.render import print_json
 from runbus.cli.settings import settings_of
+from runbus.plugin import ENTRY_POINT_GROUP
 from schemas.errors import ErrorCode, RunbusError
 from schemas.jobs import MAX_JOB_FILE_BYTES, JobDefinition
 
@@ -93,7 +96,21 @@ def _check(file: str, project: str) -> Checked:
     except RunbusError as error:
         problems = error.details.get("problems") or [{"line": 0, "column": 0, "path": "", "text": error.message}]
         return Checked(file=file_name(file), problems=problems)
-    return Checked(file=file_name(file), jobs=read.jobs, warnings=list(read.warnings))
+    return Checked(
+        file=file_name(file), jobs=read.jobs, warnings=[*read.warnings, *strange_steps(read.jobs, file_name(file))]
+    )
+
+
+def strange_steps(jobs: Sequence[JobDefinition], file: str) -> list[str]:
+    """A warning for each step whose plugin is not known here: whether a runner bears it shows when it is stored."""
+    known = {*OWN_STEPS, *entry_points(group=ENTRY_POINT_GROUP).names}
+    return [
+        f"{file}: {job.ref.path}, step {place}: plugin {plugin!r} is neither Runbus's own nor installed here; the "
+        "job needs a runner that bears it"
+        for job in jobs
+        for place, plugin in step_plugins(job.steps)
+        if plugin not in known
+    ]
 
 
 def _print_checked(checked: Checked) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import click
 import msgspec
 
 from domain.dryrun import FileLookups, StepOnNode, steps_of
-from domain.jobfile import read_job_file
+from domain.jobfile import JobFile, read_job_file
 from domain.planning import Plan, Run, plan_job
 from runbus.cli.context import Options, SharedCommand
-from runbus.cli.jobcheck import read_text
+from runbus.cli.jobcheck import file_name, print_warnings, read_text, strange_steps
 from runbus.cli.nodesfile import nodes_of_file
 from runbus.cli.optionvalues import option_values
 from runbus.cli.render import clean, print_facts, print_json, sentence
@@ -32,8 +33,10 @@ class PlanView(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
     timeout_s: float | None
     options: dict[str, str]
     steps: list[StepOnNode]
-    """In the order in which they would begin."""
+    """In the order in which they would begin, each followed by its error handler."""
     notes: list[str]
+    warnings: list[str]
+    """What is said of the files."""
 
 
 @click.command(cls=SharedCommand)
@@ -60,21 +63,23 @@ def plan(  # noqa: PLR0913, PLR0917 (what the command line can say)
 ) -> None:
     """Say what a job would run where, without a bus.
 
-    For each step and node: the final command line or script, with secure values hidden. What only a run can know
-    (values captured by earlier steps) is blank.
+    For each step and node: the final command line or script, with secure values hidden. References to what only a
+    run can know (values captured by earlier steps) are named beside it.
     """
     project = options.project or "default"
-    jobs = _read(file, project)
-    others = [each for path in more for each in _read(path, project)]
+    files = [_read(each, project) for each in (file, *more)]
+    jobs, *others = (each.jobs for each in files)
     chosen = _chosen(jobs, job, file)
-    lookups = FileLookups([*jobs, *others], _nodes(nodes_file))
+    lookups = FileLookups([*jobs, *chain(*others)], _nodes(nodes_file))
     asked = _asked(chosen, node_filter)
     run = Run(execution="EXECUTION", project=project, options=option_values(given, secure, ()), nodes=asked)
     planned = asyncio.run(plan_job(chosen, run, lookups))
     steps = list(steps_of(chosen, planned))
+    warnings = [warning for each in files for warning in each.warnings] + strange_steps([chosen], file_name(file))
     if options.as_json:
-        print_json(_view(chosen, planned, steps, lookups.notes))
+        print_json(_view(chosen, planned, steps, lookups.notes, warnings))
         return
+    print_warnings(warnings)
     print_facts(_facts(chosen, planned))
     for block in _blocks(steps):
         click.echo()
@@ -83,8 +88,8 @@ def plan(  # noqa: PLR0913, PLR0917 (what the command line can say)
         click.echo(f"note: {note}", err=True)
 
 
-def _read(file: str, project: str) -> list[JobDefinition]:
-    return read_job_file(read_text(file), project=project, file=file).jobs
+def _read(file: str, project: str) -> JobFile:
+    return read_job_file(read_text(file), project=project, file=file_name(file))
 
 
 def _asked(job: JobDefinition, node_filter: str | None) -> NodeDispatch | None:
@@ -107,7 +112,9 @@ def _nodes(file: str | None) -> Sequence[Node] | None:
     return None if file is None else nodes_of_file(file, None)
 
 
-def _view(job: JobDefinition, planned: Plan, steps: list[StepOnNode], notes: list[str]) -> PlanView:
+def _view(
+    job: JobDefinition, planned: Plan, steps: list[StepOnNode], notes: list[str], warnings: list[str]
+) -> PlanView:
     dispatch = planned.dispatch
     return PlanView(
         job=job.ref.path,
@@ -118,6 +125,7 @@ def _view(job: JobDefinition, planned: Plan, steps: list[StepOnNode], notes: lis
         options=planned.context.get("option", {}),
         steps=steps,
         notes=notes,
+        warnings=warnings,
     )
 
 
@@ -157,13 +165,15 @@ def _blocks(steps: Sequence[StepOnNode]) -> list[_Block]:
 
 def _step_facts(block: _Block, *, with_env: bool) -> Iterator[tuple[str, str]]:
     step, count = block.first, len(block.nodes)
+    title = f"step {step.place.removesuffix('e')}"
     others = f"likewise on {count - 1:,} more" if count > 1 else ""
-    yield f"step {step.place}", step.plugin
+    yield title, f"{step.plugin}, where the step has failed" if step.place.endswith("e") else step.plugin
     yield "  on", sentence(step.node, f"by {step.executor}" if step.node else "", others)
     yield "  line", step.line
     yield "  script", _shortened(step.script) or step.source
     for name, value in step.config.items():
         yield f"  {clean(name)}", str(value)
+    yield "  unknown", ", ".join(step.unresolved)
     if with_env:
         yield "  env", "\n".join(f"{name}={value}" for name, value in sorted(step.environment.items()))
 

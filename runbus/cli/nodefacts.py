@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from runbus.cli.render import duration, sentence
+from runbus.cli.render import NAMES_SHOWN, duration, name_list, sentence
 from runbus.cli.steps import outcome_text
 from schemas.api import ExecutionView, PartView
 from schemas.events import StepOutcome
 from schemas.states import ExecutionState
-
-_NAMES_SHOWN = 10
 
 
 def run_facts(view: ExecutionView) -> Iterator[tuple[str, str]]:
@@ -21,7 +19,7 @@ def run_facts(view: ExecutionView) -> Iterator[tuple[str, str]]:
     yield "try", _try(view)
     yield "nodes", nodes_text(view)
     for end in ("failed", "not_run"):
-        yield f"  {end.replace('_', ' ')}", _names(view.nodes.get(end, []))
+        yield f"  {end.replace('_', ' ')}", name_list(view.nodes.get(end, []))
     for part in view.parts:
         yield f"part {part.assignment}", _part(part)
     yield "warnings", "\n".join(view.warnings)
@@ -47,11 +45,11 @@ def step_state(outcomes: Sequence[StepOutcome]) -> str:
 def outcome_lines(outcomes: Sequence[StepOutcome]) -> Iterator[tuple[str, str]]:
     """What did not succeed, node by node, and what handlers and called jobs did."""
     told = [each for each in outcomes if each.state is not ExecutionState.SUCCEEDED or each.context]
-    for each in told[:_NAMES_SHOWN]:
+    for each in told[:NAMES_SHOWN]:
         where = sentence(f"step {each.context}" if each.context else "", each.node)
         yield f"  {where}" if where else "  error", _outcome(each)
-    if len(told) > _NAMES_SHOWN:
-        yield "  ...", f"{len(told) - _NAMES_SHOWN} more: --json shows them"
+    if len(told) > NAMES_SHOWN:
+        yield "  ...", f"{len(told) - NAMES_SHOWN} more: --json shows them"
 
 
 def _outcome(outcome: StepOutcome) -> str:
@@ -75,8 +73,3 @@ def _part(part: PartView) -> str:
     if part.started_at and part.finished_at:
         took = duration((part.finished_at - part.started_at).total_seconds())
     return sentence(part.state, part.runner or f"({part.set})", steps, nodes, took)
-
-
-def _names(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_NAMES_SHOWN])
-    return f"{shown} and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else shown

@@ -22,6 +22,7 @@ MIN_LABEL: Final = 11
 """Labels are given at least this much, so that blocks of facts stand below each other."""
 UNLIMITED: Final = 100_000
 
+NAMES_SHOWN: Final = 10
 _COLOURS: Final[dict[str, str]] = {
     ExecutionState.QUEUED: "blue",
     ExecutionState.RUNNING: "cyan",
@@ -122,9 +123,15 @@ def print_facts(facts: Iterable[tuple[str, str]], *, indent: int = 0) -> None:
             click.echo(f"{margin}{' ' * width}{clean(line)}")
 
 
+def name_list(names: Sequence[str]) -> str:
+    """``a, b``; of many the first ones, and how many more."""
+    shown = ", ".join(names[:NAMES_SHOWN])
+    return f"{shown} and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else shown
+
+
 def state_text(text: str) -> str:
     """A state in its colour; other text as it is."""
-    colour = _COLOURS.get(text.partition(",")[0])
+    colour = _COLOURS.get(text.partition(",")[0].partition(" ")[0])
     return paint(text, colour) if colour else text
 
 

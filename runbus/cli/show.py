@@ -14,7 +14,7 @@ import msgspec
 
 from runbus.cli.failure import paint, reference
 from runbus.cli.loglines import LineHeads, of_nodes
-from runbus.cli.render import clean, duration, print_json_line, sentence, state_text
+from runbus.cli.render import clean, duration, name_list, print_json_line, sentence, state_text
 from runbus.client import LogPiece
 from schemas.api import ExecutionView
 from schemas.errors import ErrorCode
@@ -129,6 +129,8 @@ class TextView:
         self.remark(f"■ {state_text(end_text(view))}")
         if view.error and not (view.error.code is ErrorCode.STEP_FAILED and len(view.steps) == 1):
             self.remark(f"  {clean(view.error.message)} {paint(reference(view.error), dim=True)}")
+        if failed := view.nodes.get("failed"):
+            self.remark(f"  failed on {len(failed)} of {view.node_count} nodes: {clean(name_list(failed))}")
 
 
 class JsonView:
@@ -199,7 +201,8 @@ def end_text(view: ExecutionView) -> str:
     """``failed, exit code 3, 1.2s``."""
     how = f"killed by {view.signal}" if view.signal else f"exit code {view.exit_code}"
     known = view.signal or view.exit_code is not None
-    return sentence(str(view.state), how if known else "", duration(view.duration_s) if view.started_at else "")
+    state = f"{view.state} ({view.status})" if view.status else str(view.state)
+    return sentence(state, how if known else "", duration(view.duration_s) if view.started_at else "")
 
 
 def _write_all(file: TextIO, data: bytes) -> None:

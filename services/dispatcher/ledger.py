@@ -248,8 +248,8 @@ class Ledger:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[None]:
-        await self._writer.execute("BEGIN IMMEDIATE")
-        try:
+        try:  # also around BEGIN: cancelled while it waits, it is carried out all the same
+            await self._writer.execute("BEGIN IMMEDIATE")
             yield
             await self._writer.execute("COMMIT")
         except BaseException:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import structlog
 
+from domain.workflow.plugins import OWN_STEPS
 from runbus.plugin import (
     ENTRY_POINT_GROUP,
     FailureReason,
@@ -21,9 +22,6 @@ from runbus.plugin import (
 from schemas.errors import plugin_not_found
 from schemas.runners import PluginInfo
 from schemas.version import VERSION
-
-OWN_STEPS: Final = ("command", "exec", "jobref", "script", "scriptfile", "scripturl")
-"""Steps that the runner carries out itself."""
 
 log = structlog.get_logger("runner")
 

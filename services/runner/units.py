@@ -22,7 +22,7 @@ from services.runner.bench import Bench
 from services.runner.hosted import Hosted
 from services.runner.nodesteps import run_command, run_exec, run_script
 from services.runner.scope import Scope
-from services.runner.steplog import StepLog
+from services.runner.steplog import REMARKS, StepLog
 from services.runner.stopper import StepControl, StepStoppedError
 
 Body = Callable[[Any, Hosted], Coroutine[Any, Any, ProcessExit]]
@@ -64,7 +64,7 @@ async def carry_out_unit(
 ) -> StepOutcome:
     """Carry a unit out. ``deadline_s`` is on the monotonic clock.
 
-    Cancellation from outside (the process ends) passes.
+    A failure that no exit code tells is told in the log, too. Cancellation from outside (the process ends) passes.
     """
     started_s = time.monotonic()
     result, state, error, reason = StepResult(exit_code=None), ExecutionState.FAILED, None, ""
@@ -80,8 +80,10 @@ async def carry_out_unit(
             result = StepResult(exit_code=failed.exit_code)
             error = RunbusError(ErrorCode.STEP_FAILED, f"{_named(task)}: {failed.message}").info()
             reason = failed.reason
+            await log.write(REMARKS, f"Failed: {reason}: {failed.message}\n".encode())
         except RunbusError as refused:
             error, reason = refused.info(bench.runner), FailureReason.CONFIGURATION
+            await log.write(REMARKS, f"Failed: {reason}: {refused.message}\n".encode())
         except Exception as cause:  # noqa: BLE001  (a foreign plugin may raise anything)
             error = internal_error(_named(task), cause).info(bench.runner)
             reason = FailureReason.PLUGIN_FAILED

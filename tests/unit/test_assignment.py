@@ -16,7 +16,7 @@ from domain.context.masking import Masker
 from runbus.plugin import StepContext, StepResult
 from schemas.codec import decode, encode
 from schemas.errors import ErrorCode
-from schemas.events import Assignment, AssignmentFinished, AssignmentStarted, Event
+from schemas.events import Assignment, AssignmentFinished, AssignmentStarted, Event, LogChunk
 from schemas.jobs import Step
 from schemas.states import ExecutionState
 from schemas.subjects import Subjects
@@ -128,7 +128,8 @@ async def append(log: FakeEventLog, author: str, event: Event, after: int) -> in
 
 
 def events(log: FakeEventLog) -> list[Event]:
-    return [decode(each.data, Event) for each in log.messages]  # type: ignore[arg-type]
+    found = (decode(each.data, Event | LogChunk) for each in log.messages)  # type: ignore[arg-type]
+    return [each for each in found if not isinstance(each, LogChunk)]
 
 
 def told(log: FakeEventLog) -> list[tuple[str, str]]:

@@ -116,6 +116,20 @@ class Recorder(Output):
         self.written.append(text)
 
 
+def test_the_end_names_a_status_of_the_job_and_the_nodes_that_failed() -> None:
+    names = [f"n{number}" for number in range(12)]
+    view = ExecutionView(
+        id="e1", project="p", state=ExecutionState.OTHER, status="toolong", set="local", nodes={"failed": names},
+        node_count=20,
+    )  # fmt: skip
+    recorder = Recorder()
+    TextView(recorder, view).state(view)
+    assert recorder.written == [
+        "■ other (toolong)",
+        "  failed on 12 of 20 nodes: n0, n1, n2, n3, n4, n5, n6, n7, n8, n9 and 2 more",
+    ]
+
+
 async def test_the_runner_stands_at_the_top_whatever_comes_first() -> None:
     view = ExecutionView(id="e1", project="p", state=ExecutionState.QUEUED, set="dev+linux")
     recorder = Recorder()

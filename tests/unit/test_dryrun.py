@@ -86,3 +86,31 @@ def test_ten_thousand_nodes_are_planned() -> None:
     found = planned(job, nodes=nodes)
     assert len(found) == 10_000
     assert found[-1].line.startswith("echo n")
+
+
+def test_handlers_follow_their_steps_and_references_to_what_only_a_run_knows_are_named() -> None:
+    job = """\
+- name: x
+  options: [{name: a, value: v}]
+  sequence:
+    commands:
+    - exec: echo ${data.first} ${option.a} ${HOME} ${2:data.z@web}
+      errorhandler: {exec: "echo ${result.reason} ${option.none}"}
+    - script: echo @option.a@ @data.second@ me@host.com
+      args: ${data.third}
+      errorhandler: {jobref: {name: child, args: -who me}}
+    - {exec: never, enabled: false, errorhandler: {exec: neither}}
+"""
+    found = planned(job + CHILD)
+    assert [(each.place, each.line) for each in found] == [
+        ("1", "echo  v  "),
+        ("1e", "echo  "),
+        ("2", "WORKDIR/N-EXECUTION-RUNNER-dispatch-script.sh '${data.third}'"),
+        ("2e/1", "echo me child RUNNER"),
+    ]
+    assert [each.unresolved for each in found] == [
+        ["${data.first}", "${2:data.z@web}"],
+        ["${result.reason}", "${option.none}"],
+        ["@data.second@", "${data.third}"],
+        [],
+    ]

@@ -255,6 +255,13 @@ def test_what_lost_a_runner_is_not_tried_again_and_its_log_is_read_to_the_last_l
     assert (ended.state, ended.last_log_seq) == (ExecutionState.FAILED, 0)
 
 
+def test_what_failed_without_an_exit_code_has_not_that_of_a_part_that_succeeded() -> None:
+    good, bad = part_ended(ExecutionState.SUCCEEDED, exit_code=0), part_ended(ExecutionState.FAILED, "2")
+    view = folded([*divided(), good, bad])
+    ended = apply(view, ExecutionFinished(execution="e", project="p", at=at(9), state=ExecutionState.FAILED))
+    assert ended.exit_code is None
+
+
 def test_of_the_nodes_of_an_assignment_those_that_did_not_end_well_are_told() -> None:
     nodes = {"succeeded": ["n1"], "failed": ["n2"]}
     view = folded([*divided(), part_ended(ExecutionState.FAILED, nodes=nodes), part_ended(ExecutionState.LOST, "2")])

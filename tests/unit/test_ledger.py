@@ -581,6 +581,17 @@ async def test_a_cancelled_batch_leaves_the_ledger_usable(ledger: Ledger) -> Non
     assert len(await listed(ledger, limit=500)) == 500
 
 
+async def test_a_batch_cancelled_as_it_begins_leaves_the_ledger_usable(ledger: Ledger) -> None:
+    batch = numbered([queued("e1")])
+    writing = asyncio.create_task(ledger.apply(batch))
+    await asyncio.sleep(0)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    await ledger.apply(batch)
+    assert len(await listed(ledger)) == 1
+
+
 # ── any history ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 _names = st.sampled_from(["a", "b", "c"])

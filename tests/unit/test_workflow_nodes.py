@@ -274,6 +274,13 @@ async def test_what_a_part_found_is_told_at_its_end(rig: Rig) -> None:
     }  # fmt: skip
 
 
+async def test_a_failure_that_no_exit_code_tells_is_told_in_the_log_of_its_node(rig: Rig) -> None:
+    step = Step(plugin="failing", config={"say": "nobody is there."}, error_handler=line("exit 3"))
+    ran = await rig.run(step, **on("a", "b", keepgoing=True))
+    for node in ("a", "b"):
+        assert ran.output("runner", node=node) == "Failed: ConnectionFailure: nobody is there.\n"
+
+
 def test_a_part_for_no_node_keeps_the_nodes_that_a_called_job_needs() -> None:
     from services.runner.prepare import share_of  # noqa: PLC0415
     from tests.support.workflows import an_assignment  # noqa: PLC0415
