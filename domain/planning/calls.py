@@ -26,6 +26,8 @@ class CallFinder:
         self._project = project
         self._data = data
         self.calls: dict[str, CalledJob] = {}
+        self.warnings: list[str] = []
+        """What called jobs ask for and do not get."""
 
     async def collect(self, job: JobDefinition | None, steps: list[Step]) -> dict[str, CalledJob]:
         """Everything that these steps call.
@@ -58,6 +60,8 @@ class CallFinder:
                 enabled=called.execution_enabled,
                 timeout=called.timeout,
             )
+            if called.notifications and not step.call.ignore_notifications:
+                self.warnings.append(f"step {place}: no notifications of {called.ref.path} are sent, which it calls.")
             await self._visit(called.steps, f"{place}/", [*path, called], own)
 
     async def _dispatch(

@@ -33,6 +33,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     log_limit: LogLimit | None
     context: dict[str, dict[str, str]]
     """The groups that every step sees, without anything secure."""
+    warnings: list[str] = []
+    """What is asked for and not to be had."""
 
     @property
     def stored(self) -> dict[str, StoredKey]:
@@ -78,11 +80,13 @@ async def _plan(
     wanted = nodes_of_run(job, run.nodes)
     dispatch = await _dispatch(wanted, run, data, lookups)
     context = {"option": {**options.plain, **options.delimiters}, "globals": dict(run.globals)}
+    finder = CallFinder(lookups, run.project, data)
     return Plan(
         options=options,
         tags=tag_set_of(_selector(job, run, data)),
         dispatch=dispatch,
-        calls=await CallFinder(lookups, run.project, data).collect(job, steps),
+        calls=await finder.collect(job, steps),
+        warnings=finder.warnings,
         timeout_s=run.timeout_s,
         retry=None,
         log_limit=None,

@@ -76,6 +76,7 @@ def plan(  # noqa: PLR0913, PLR0917 (what the command line can say)
     planned = asyncio.run(plan_job(chosen, run, lookups))
     steps = list(steps_of(chosen, planned))
     warnings = [warning for each in files for warning in each.warnings] + strange_steps([chosen], file_name(file))
+    warnings += planned.warnings
     if options.as_json:
         print_json(_view(chosen, planned, steps, lookups.notes, warnings))
         return

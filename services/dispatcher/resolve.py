@@ -139,6 +139,7 @@ def _queued(
         retry=_retry(plan.retry, request.retry),
         notifications=job.notifications if job else [],
         log_limit=plan.log_limit,
+        warnings=plan.warnings,
         log_level=job.log_level if job else "INFO",
         runner=request.runner,
         nodes=request.nodes,

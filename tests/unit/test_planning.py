@@ -8,7 +8,7 @@ import pytest
 
 from domain.planning import Plan, Run, plan_job, plan_steps
 from schemas.errors import ErrorCode, RunbusError
-from schemas.jobs import JobCall, JobDefinition, LogLimit, NodeDispatch, Retry, Step
+from schemas.jobs import JobCall, JobDefinition, LogLimit, NodeDispatch, Notification, Retry, Step, Trigger
 from schemas.nodes import Node
 from schemas.options import Option
 
@@ -54,6 +54,15 @@ async def refused(job: JobDefinition, *others: JobDefinition, **run: Any) -> Run
 def nodes_of(plan: Plan, place: str) -> list[str] | None:
     dispatch = plan.calls[place].dispatch
     return None if dispatch is None else [node.name for node in dispatch.nodes]
+
+
+@pytest.mark.parametrize(("ignored", "said"), [(True, 0), (False, 1)])
+async def test_notifications_of_a_called_job_are_warned_of(*, ignored: bool, said: int) -> None:
+    sent = Notification(trigger=Trigger.FAILURE, type="email", config={"recipients": "a@b.org"})
+    inner = a_job("inner", Step(plugin="exec"), notifications=[sent])
+    plan = await planned(a_job("outer", call("inner", ignore_notifications=ignored)), inner)
+    assert len(plan.warnings) == said
+    assert all("notifications of inner" in warning for warning in plan.warnings)
 
 
 async def test_called_jobs_by_their_places() -> None:
