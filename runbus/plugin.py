@@ -19,16 +19,22 @@ from schemas.notices import Notice
 
 __all__ = [
     "ENTRY_POINT_GROUP",
+    "Discovered",
     "FailureReason",
     "FileCopier",
     "Node",
     "NodeContext",
     "NodeExecutor",
+    "NodeSource",
     "Notice",
     "NotificationError",
     "NotificationPlugin",
     "PluginKind",
     "ProcessExit",
+    "ProcessOutput",
+    "SourceContext",
+    "SourceError",
+    "SourceFailure",
     "StepContext",
     "StepError",
     "StepPlugin",
@@ -46,6 +52,7 @@ class PluginKind(StrEnum):
     NODE_EXECUTOR = "node-executor"
     FILE_COPIER = "file-copier"
     NOTIFICATION = "notification"
+    NODE_SOURCE = "node-source"
 
 
 class FailureReason(StrEnum):
@@ -236,6 +243,108 @@ class FileCopier(Protocol):
 
     async def close(self) -> None:
         """Let go of every connection."""
+
+
+class SourceFailure(StrEnum):
+    """Why nodes could not be discovered."""
+
+    CONFIGURATION = "configuration"
+    """A setting is missing, or none that the plugin takes."""
+    NOT_FOUND = "not_found"
+    """A file, a program, an interpreter is not there."""
+    UNREACHABLE = "unreachable"
+    """Nobody answers under that address."""
+    CERTIFICATE = "certificate"
+    """The other side's certificate is not trusted, or has expired."""
+    AUTHENTICATION = "authentication"
+    """It answers, and does not let us in."""
+    REFUSED = "refused"
+    """It let us in, and answered with an error."""
+    MALFORMED = "malformed"
+    """What came holds no nodes in the form expected; the text has the place."""
+    TOO_LARGE = "too_large"
+    TIMEOUT = "timeout"
+    FAILED = "failed"
+    """A process ended badly; or anything else."""
+
+
+class SourceError(Exception):
+    """Raise it where nodes cannot be discovered; the text says what happened, where, and what to do."""
+
+    def __init__(self, message: str, *, reason: SourceFailure = SourceFailure.FAILED) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason
+
+
+class Discovered(msgspec.Struct, frozen=True, kw_only=True):
+    """The nodes of a source, in its order, and what is worth a warning (entries left out, and why)."""
+
+    nodes: Sequence[Node] = ()
+    warnings: Sequence[str] = ()
+
+
+class ProcessOutput(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process printed, and how it ended."""
+
+    exit_code: int | None
+    signal: str | None
+    stdout: bytes
+    stderr: bytes
+    """Its last 16 KiB."""
+
+
+class SourceContext(Protocol):
+    """What a node source has of its runner for one discovery."""
+
+    @property
+    def runner(self) -> str:
+        """The runner's id."""
+
+    @property
+    def project(self) -> str:
+        """The project whose nodes are asked for."""
+
+    @property
+    def work_dir(self) -> Path:
+        """A private directory of this discovery; removed afterwards."""
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The runner's environment without its own settings."""
+
+    async def run_process(
+        self, argv: Sequence[str], *, stdin: bytes | None = None, env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> ProcessOutput:  # fmt: skip
+        """Run a process in a group of its own until it ends; at the discovery's deadline it is ended.
+
+        Raises :class:`SourceError` where it cannot be started (``not_found``) or prints more than 256 MiB
+        (``too_large``: it is ended then).
+        """
+
+
+class NodeSource(Protocol):
+    """Discovers nodes. Its entry point is ``node-source/TYPE``. One instance serves one discovery; no arguments.
+
+    Whatever it needs beyond the standard library is imported in :meth:`discover`, and named in ``requires``: where
+    it is not installed, the plugin is reported as not there.
+    """
+
+    version: ClassVar[str]
+    config_type: ClassVar[type[Any]]
+    """A ``msgspec.Struct``, every value given as text: ``"true"`` fits a ``bool``, ``"5"`` an ``int``. A setting that
+    is given and empty counts as not given; one that the type does not know is warned of."""
+    secret_settings: ClassVar[frozenset[str]]
+    """Settings that name a key (``keys/db/password``); the plugin is given the key's value."""
+    requires: ClassVar[tuple[str, ...]]
+    """Names of modules."""
+
+    async def discover(self, config: Any, context: SourceContext) -> Discovered:
+        """The nodes there are now. Raises :class:`SourceError`; cancelled at the deadline.
+
+        What blocks runs in a thread (``asyncio.to_thread``): the runner has other work.
+        """
 
 
 class NotificationError(Exception):

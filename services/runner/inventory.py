@@ -15,6 +15,7 @@ from runbus.plugin import (
     FailureReason,
     FileCopier,
     NodeExecutor,
+    NodeSource,
     PluginKind,
     StepError,
     StepPlugin,
@@ -32,6 +33,7 @@ class PluginInventory:
     def __init__(self, runner: str, entries: Iterable[EntryPoint] | None = None) -> None:
         self._runner = runner
         self._steps: dict[str, type[StepPlugin]] = {}
+        self._sources: dict[str, type[NodeSource]] = {}
         self._serving: dict[tuple[PluginKind, str], Any] = {}
         self._infos: dict[tuple[PluginKind, str], PluginInfo] = {}
         self._entries = entry_points(group=ENTRY_POINT_GROUP) if entries is None else entries
@@ -67,6 +69,9 @@ class PluginInventory:
         if kind is PluginKind.STEP:
             _ = loaded.config_type, loaded.run
             self._steps[name] = loaded
+        elif kind is PluginKind.NODE_SOURCE:
+            _ = loaded.config_type, loaded.secret_settings, loaded.discover
+            self._sources[name] = loaded
         elif kind in (PluginKind.NODE_EXECUTOR, PluginKind.FILE_COPIER):
             same = (each for each in self._serving.values() if type(each) is loaded)
             self._serving[kind, name] = next(same, None) or loaded()
@@ -94,6 +99,13 @@ class PluginInventory:
     def copier(self, name: str, node: str) -> FileCopier:
         """A file copier. Raises :class:`StepError` where the runner has none of that name."""
         return cast("FileCopier", self._served(PluginKind.FILE_COPIER, name, node))
+
+    def source(self, name: str) -> type[NodeSource]:
+        """A node source's class. Raises ``plugin_not_found`` with the original's text."""
+        try:
+            return self._sources[name]
+        except KeyError:
+            raise plugin_not_found(name, self._runner) from None
 
     async def close(self) -> None:
         """Let go of the connections of executors and copiers; a class that is both has one instance, and its pool."""

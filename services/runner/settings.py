@@ -32,6 +32,8 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
     work_dir: str = ""
     """Where executions get their private directories, and a file names the process groups that run; the system's
     temporary directory if empty."""
+    keys_dir: str = ""
+    """The runner's key storage: a directory of files, each its owner's only. None if empty."""
     ack_wait_s: float = 30.0
     """The lease of an assignment, as the dispatcher set it; renewed three times within it."""
     grace_s: float = 5.0
