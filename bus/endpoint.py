@@ -13,7 +13,6 @@ from typing import Any, Final, TypeVar
 import msgspec
 import structlog
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from nats.micro import add_service
 from nats.micro.request import Request
 from nats.micro.service import Service
@@ -110,13 +109,19 @@ def _header_text(message: str) -> str:
     return first_line.encode("ascii", "replace").decode()[:500]
 
 
-async def answer_on(bus: Bus, on: Route, answerer: Answerer, *, queue: str = "") -> Subscription:
-    """Answer requests on a plain subject (control of one runner, requests to a tag set)."""
+async def answer_on(bus: Bus, on: Route, answerer: Answerer, *, queue: str = "") -> Callable[[], Awaitable[None]]:
+    """Answer requests on a plain subject (control of one runner, requests to a tag set); returns what ends it."""
 
     async def receive(msg: Msg) -> None:
         answerer.accept(on, msg.data, _responder(bus, msg.reply))
 
-    return await bus.client.subscribe(on.subject, queue=queue, cb=receive)
+    subscription = await bus.client.subscribe(on.subject, queue=queue, cb=receive)
+
+    async def end() -> None:
+        if bus.client.is_connected:
+            await subscription.unsubscribe()
+
+    return end
 
 
 async def serve_api(bus: Bus, name: str, version: str, routes: Sequence[Route], answerer: Answerer) -> Service:

@@ -21,7 +21,7 @@ import yaml
 
 from runbus import subjects_page
 from runbus.subjects_page import PLACEHOLDER, Json
-from schemas import api, catalog, errors, events, jobs, nodes, notices, options, runners, schedules, states
+from schemas import api, catalog, errors, events, jobs, nodes, notices, options, runners, schedules, sources, states
 from schemas.catalog import (
     ERROR_CODE_HEADER,
     ERROR_TEXT_HEADER,
@@ -47,6 +47,7 @@ _MODULES: Final[tuple[ModuleType, ...]] = (
     options,
     runners,
     schedules,
+    sources,
     states,
 )
 _NATS_BINDING: Final = "0.1.0"

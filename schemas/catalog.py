@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from schemas import api
+from schemas import api, sources
 from schemas.errors import ErrorReply
 from schemas.events import (
     AbortRequested,
@@ -41,6 +41,11 @@ RUNNER: Final = "runner"
 DISPATCHER_COPY: Final = "dispatcher-copy"
 """One of the dispatchers, by its instance."""
 
+TAG_SET: Final = "tag-set"
+"""The runners of a tag set: one of them answers."""
+RUNNERS_QUEUE_GROUP: Final = "runners"
+"""Shares the requests to a tag set out among its runners."""
+
 API_QUEUE_GROUP: Final = "q"
 """What the NATS micro API takes by default: the copies of a service share the requests out in it."""
 
@@ -51,7 +56,8 @@ ERROR_TEXT_HEADER: Final = "Nats-Service-Error"
 class Endpoint(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True):
     """A request that a service answers with ``reply`` or with ``ErrorReply``.
 
-    The service ``runner`` is the control of one runner, on the subjects of its id; ``dispatcher-copy`` is one of the
+    Of the service ``tag-set`` one runner of a set answers: see :meth:`Subjects.nodes_of_set`. The service ``runner``
+    is the control of one runner, on the subjects of its id; ``dispatcher-copy`` is one of the
     dispatchers, on those of its instance.
     """
 
@@ -125,6 +131,26 @@ NODE_LIST: Final = Endpoint(
     NODESOURCE, "list", NodeListRequest, NodeListReply, "The nodes of a project that a filter selects, in order."
 )
 
+SOURCE_PUT: Final = Endpoint(
+    NODESOURCE, "source-put", sources.SourcePutRequest, sources.SourceReply, "Add or change a node source."
+)
+SOURCE_LIST: Final = Endpoint(
+    NODESOURCE, "source-list", sources.SourceListRequest, sources.SourceList, "The node sources of a project."
+)
+SOURCE_REMOVE: Final = Endpoint(
+    NODESOURCE, "source-remove", sources.SourceRemoveRequest, api.Done, "Remove a node source and its nodes."
+)
+SOURCE_TEST: Final = Endpoint(
+    NODESOURCE, "source-test", sources.SourceTestRequest, sources.SourceTested, "Ask a source, and store nothing."
+)
+SOURCE_REFRESH: Final = Endpoint(
+    NODESOURCE, "source-refresh", sources.SourceRefreshRequest, sources.SourceRefreshed, "Ask a source now."
+)
+
+DISCOVER: Final = Endpoint(
+    TAG_SET, "discover", sources.DiscoverRequest, sources.Discovery, "Discover nodes with a plugin of the runner."
+)
+
 PING: Final = Endpoint(RUNNER, "ping", api.PingRequest, api.Pong, "Ask a runner whether it answers, and its load.")
 RUNNER_ABORT: Final = Endpoint(RUNNER, "abort", api.RunnerAbortRequest, api.Done, "End one assignment of a runner.")
 CONFIGURE: Final = Endpoint(RUNNER, "configure", api.ConfigureRequest, api.Done, "Give a runner the tags in force.")
@@ -161,7 +187,15 @@ REGISTRY_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
     PROJECT_SHOW,
     PROJECT_SET,
 )
-NODESOURCE_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (NODE_LOAD, NODE_LIST)
+NODESOURCE_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
+    NODE_LOAD,
+    NODE_LIST,
+    SOURCE_PUT,
+    SOURCE_LIST,
+    SOURCE_REMOVE,
+    SOURCE_TEST,
+    SOURCE_REFRESH,
+)
 RUNNER_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (PING, RUNNER_ABORT, CONFIGURE, DRAIN)
 
 
@@ -237,6 +271,18 @@ def _request(endpoint: AnyEndpoint) -> Family:
         queue_group="" if of_one else API_QUEUE_GROUP,
     )
 
+
+_TO_TAG_SET: Final = Family(
+    name=DISCOVER.name,
+    kind=Kind.REQUEST,
+    subject=_NAMES.nodes_of_set("{project}", _SET, DISCOVER.verb),
+    sender="nodesource",
+    receiver="one runner of the set",
+    messages=(DISCOVER.request,),
+    replies=(DISCOVER.reply, ErrorReply),
+    summary=DISCOVER.summary,
+    queue_group=RUNNERS_QUEUE_GROUP,
+)
 
 _STREAMS: Final = (
     Family(
@@ -424,6 +470,20 @@ _BUCKETS: Final = (
     _bucket(_NAMES.runners_bucket, "{runner}", RunnerRecord, ("registry", "registry"), "Every runner ever known."),
     _bucket(_NAMES.projects_bucket, "{project}", api.ProjectRecord, ("registry", "registry"), "Projects."),
     _bucket(_NAMES.nodes_bucket, "{project}", Inventory, ("nodesource", "nodesource"), "What is stored of nodes."),
+    _bucket(
+        _NAMES.sources_bucket,
+        "{project}",
+        sources.ProjectSources,
+        ("nodesource", "nodesource"),
+        "The node sources of each project, in order.",
+    ),
+    _bucket(
+        _NAMES.source_states_bucket,
+        "{project}.{source}",
+        sources.SourceState,
+        ("nodesource", "nodesource"),
+        "How each node source stands, and which copy of the service asks it now.",
+    ),
     _bucket(_NAMES.jobs_bucket, "{project}.{uuid}", JobDefinition, ("dispatcher", "dispatcher"), "Job definitions."),
     _bucket(
         _NAMES.running_bucket,
@@ -436,6 +496,7 @@ _BUCKETS: Final = (
 
 FAMILIES: Final[tuple[Family, ...]] = (
     *map(_request, (*DISPATCHER_ENDPOINTS, *REGISTRY_ENDPOINTS, *NODESOURCE_ENDPOINTS, *RUNNER_ENDPOINTS, SECRETS)),
+    _TO_TAG_SET,
     *_STREAMS,
     *_PUBLISHED,
     *_BUCKETS,
@@ -453,6 +514,7 @@ PARAMETERS: Final[dict[str, str]] = {
     "uuid": "A job's uuid.",
     "trigger": "What a notification is sent on: `onstart`, `onsuccess`, and so on.",
     "delivery": "Which notification of the job, and which of its URLs or addresses: `2-1`.",
+    "source": "A node source's name.",
     "parcel": "A parcel's name: when it was parked, a random part, and the beginning of its SHA-256.",
     "chunk": "The number of a chunk, from 0; the header `Runbus-Chunks` of chunk 0 says how many there are.",
 }

@@ -122,7 +122,7 @@ class StoredNodes(msgspec.Struct, frozen=True, kw_only=True):
     """The nodes of one source as they are stored."""
 
     source: str
-    """``file``: what was loaded."""
+    """A node source's name; ``loaded``: what was loaded from a file."""
     parcel: str
     """In the store of inventories: lists of nodes, one a line, sorted by name."""
     count: int
@@ -130,7 +130,7 @@ class StoredNodes(msgspec.Struct, frozen=True, kw_only=True):
     format: str = ""
     file: str = ""
     digest: str = ""
-    """Of the document: ``sha256:`` and 64 hexadecimal digits."""
+    """``sha256:`` and 64 hexadecimal digits: of the document that was loaded, or of what a source answered."""
 
 
 class Inventory(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.inventory.v1"):
@@ -138,4 +138,6 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
 
     project: str
     sources: list[StoredNodes] = []
-    """In order."""
+    """In order: of a node that several have, the later one counts."""
+    merge_attributes: bool = True
+    """Such a node has the attributes and tags of all of them; False: those of the last only."""

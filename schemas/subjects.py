@@ -47,6 +47,11 @@ class Subjects(msgspec.Struct, frozen=True):
         """All assignments for a set: what its consumer filters."""
         return f"{self.prefix}.{project}.tag.{tags.token}.job.>"
 
+    # rb.<project>.tag.<set>.nodes.<verb>
+    def nodes_of_set(self, project: str, tags: TagSet, verb: str) -> str:
+        """Node requests to one runner of the set."""
+        return f"{self.prefix}.{project}.tag.{tags.token}.nodes.{verb}"
+
     # rb.runner.<id>.<verb>
     def runner(self, runner: str, verb: str) -> str:
         """Control of one runner: ping, abort, configure, drain."""
@@ -210,6 +215,18 @@ class Subjects(msgspec.Struct, frozen=True):
     def nodes_bucket(self) -> str:
         """Node inventories: what is stored of each project, and where."""
         return f"{self.prefix}_nodes"
+
+    # rb_sources, key <project>
+    @property
+    def sources_bucket(self) -> str:
+        """The node sources of each project."""
+        return f"{self.prefix}_sources"
+
+    # rb_source_states, key <project>.<source>
+    @property
+    def source_states_bucket(self) -> str:
+        """How each node source stands, and who asks it now."""
+        return f"{self.prefix}_source_states"
 
     # rb_inventories, a store of parcels: rb_inventories.<parcel>.<chunk>
     @property

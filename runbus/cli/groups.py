@@ -62,6 +62,24 @@ nodes = LazyGroup(
             "list": ("runbus.cli.nodes:list_", "List those that a filter selects, in order."),
             "show": ("runbus.cli.nodes:show", "Show one with all its attributes."),
             "filter": ("runbus.cli.nodesfile:filter_", "Try a filter on a file, without a connection."),
+            "source": ("runbus.cli.groups:node_source", "What nodes are discovered by."),
+            "discover": ("runbus.cli.discover:discover", "Try a node source here, without a connection."),
+        }
+    },
+)
+
+node_source = LazyGroup(
+    "source",
+    help="Node sources: what the project's nodes are discovered by, through runners.",
+    sections={
+        "Commands": {
+            "add": ("runbus.cli.sources:add", "Add one, and ask it."),
+            "set": ("runbus.cli.sources:set_", "Change one."),
+            "list": ("runbus.cli.sources:list_", "List them in order, and how they stand."),
+            "show": ("runbus.cli.sources:show", "Show one, and which runners could be asked."),
+            "test": ("runbus.cli.sources:test", "Ask one, and store nothing."),
+            "refresh": ("runbus.cli.sources:refresh", "Ask some or all now, and wait."),
+            "remove": ("runbus.cli.sources:remove", "Remove one, and its nodes."),
         }
     },
 )

@@ -30,7 +30,8 @@ class FilterCommand(SharedCommand):
 @click.option("--file", "files", multiple=True, required=True, metavar="FILE",
               type=click.Path(exists=True, dir_okay=False, allow_dash=True),
               help="A file of nodes ('-': stdin); of several, the last that has a node counts.")  # fmt: skip
-@FORMAT_OPTION
+@click.option("--file-format", "form", type=FORMATS, metavar="FORMAT",
+              help="Of the files: resourceyaml, resourcejson or resourcexml.  [by the extension]")  # fmt: skip
 @selection_options
 @click.pass_obj
 def filter_(options: Options, /, files: tuple[str, ...], form: str | None, **given: Any) -> None:
@@ -44,16 +45,16 @@ def filter_(options: Options, /, files: tuple[str, ...], form: str | None, **giv
     asked = form_of(given, options)
     nodes: dict[str, Node] = {}
     for file in files:
-        nodes.update((node.name, node) for node in nodes_of_file(file, form))
+        nodes.update((node.name, node) for node in nodes_of_file(file, form, "--file-format"))
     found, matched = listed_nodes(list(nodes.values()), asked.request("default"))
     print_reply(NodeListReply(nodes=found, matched=matched, total=len(nodes), revision=0), asked, options)
 
 
-def nodes_of_file(file: str, form: str | None) -> list[Node]:
+def nodes_of_file(file: str, form: str | None, option: str = "--format") -> list[Node]:
     """The nodes of a resource file. Raises ``invalid_message`` with the place of the fault."""
     from domain.nodes.formats import read_nodes  # noqa: PLC0415  (brings the YAML parser)
 
-    name = format_of_file(file, form)
+    name = format_of_file(file, form, option)
     try:
         return read_nodes(name, text_of_file(file, name))
     except RunbusError as error:
@@ -61,7 +62,7 @@ def nodes_of_file(file: str, form: str | None) -> list[Node]:
         raise
 
 
-def format_of_file(file: str, form: str | None) -> NodeFormat:
+def format_of_file(file: str, form: str | None, option: str = "--format") -> NodeFormat:
     """The format given, else the one that the file's extension means. Raises a usage error for neither."""
     from domain.nodes.formats import format_of  # noqa: PLC0415
 
@@ -71,7 +72,7 @@ def format_of_file(file: str, form: str | None) -> NodeFormat:
         return NodeFormat(format_of(file))
     except RunbusError:
         raise click.UsageError(
-            f"the name of {file_name(file)} tells no format: give one with --format ({', '.join(NodeFormat)})."
+            f"the name of {file_name(file)} tells no format: give one with {option} ({', '.join(NodeFormat)})."
         ) from None
 
 

@@ -14,6 +14,9 @@ from schemas.nodes import Node, NodeFormat, NodeListReply, NodeListRequest, Rank
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+ANSIBLE: Final = "ansible"
+"""An inventory that Ansible reads."""
+DOCUMENTS: Final = (ANSIBLE, *NodeFormat)
 DEFAULT_COLUMNS: Final = ("hostname", "osFamily", "tags")
 _TITLES: Final = {"osFamily": "OS FAMILY"}
 
@@ -30,6 +33,12 @@ class NodesForm(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 0
     as_yaml: bool = False
     as_xml: bool = False
+    document: str | None = None
+
+    @property
+    def written_as(self) -> str | None:
+        """The format of the document to print; None: a table, or JSON."""
+        return self.document or ("resourceyaml" if self.as_yaml else "resourcexml" if self.as_xml else None)
 
     def request(self, project: str) -> NodeListRequest:
         """The request for them. No filter at all means all nodes, an empty one none."""
@@ -44,6 +53,15 @@ class NodesForm(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+DOCUMENT_OPTIONS: Final = (
+    click.option("--yaml", "as_yaml", is_flag=True, help="Print a resourceyaml document."),
+    click.option("--xml", "as_xml", is_flag=True, help="Print a resourcexml document."),
+    click.option("--format", "document", type=click.Choice(sorted(DOCUMENTS)), metavar="FORMAT",
+                 help="Print a document: ansible, resourcejson, resourcexml, resourceyaml."),
+)  # fmt: skip
+"""How nodes are written where no table is wanted; the same of each command that shows nodes."""
+
+
 def selection_options(command: F) -> F:
     """The filter, its order, and the form of the output: see :class:`NodesForm`."""
     options = (
@@ -54,10 +72,16 @@ def selection_options(command: F) -> F:
         click.option("--rank", default="", metavar="ATTR", help="Order by this attribute instead of the name."),
         click.option("--descending", is_flag=True, help="The other way round."),
         click.option("--limit", type=click.IntRange(0), default=0, metavar="N", help="So many at most; 0: all."),
-        click.option("--yaml", "as_yaml", is_flag=True, help="Print a resourceyaml document."),
-        click.option("--xml", "as_xml", is_flag=True, help="Print a resourcexml document."),
+        *DOCUMENT_OPTIONS,
     )
     for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def document_options(command: F) -> F:
+    """Only the form of the output."""
+    for option in reversed(DOCUMENT_OPTIONS):
         command = option(command)
     return command
 
@@ -65,8 +89,8 @@ def selection_options(command: F) -> F:
 def form_of(given: dict[str, Any], options: Options) -> NodesForm:
     """The form; two kinds of output are a usage error."""
     form = msgspec.convert(given, NodesForm)
-    if form.as_yaml + form.as_xml + options.as_json > 1:
-        raise click.UsageError("--json, --yaml and --xml exclude each other: give one of them.")
+    if form.as_yaml + form.as_xml + options.as_json + (form.document is not None) > 1:
+        raise click.UsageError("--json, --yaml, --xml and --format exclude each other: give one of them.")
     return form
 
 
@@ -74,16 +98,23 @@ def print_reply(reply: NodeListReply, form: NodesForm, options: Options) -> None
     """The nodes in the form asked for; how many of how many, and an empty result, are said on stderr."""
     if options.as_json:
         print_json(reply)
-    elif form.as_yaml or form.as_xml:
-        from domain.nodes.formats import write_nodes  # noqa: PLC0415  (brings the YAML writer)
-
-        name = NodeFormat.RESOURCEYAML if form.as_yaml else NodeFormat.RESOURCEXML
-        click.echo(write_nodes(name, reply.nodes), nl=False)
+    elif form.written_as:
+        click.echo(_document(form.written_as, reply.nodes), nl=False)
     elif reply.nodes:
         _print_table(reply.nodes, _columns(form))
         click.echo(_summary(reply), err=True)
     else:
         click.echo(_nothing(reply), err=True)
+
+
+def _document(form: str, nodes: Sequence[Node]) -> str:
+    if form == ANSIBLE:
+        from domain.nodes.ansibleform import ansible_inventory  # noqa: PLC0415
+
+        return ansible_inventory(nodes)
+    from domain.nodes.formats import write_nodes  # noqa: PLC0415  (brings the YAML writer)
+
+    return write_nodes(form, nodes)
 
 
 def _columns(form: NodesForm) -> Sequence[str]:
@@ -112,5 +143,5 @@ def _nothing(reply: NodeListReply) -> str:
     if reply.total:
         return f"No node matches; there {'is 1' if reply.total == 1 else f'are {reply.total:,}'}."
     if reply.revision or reply.loaded_at is None:
-        return "No nodes. 'runbus nodes load FILE' loads some."
+        return "No nodes. 'runbus nodes source add' discovers some, 'runbus nodes load FILE' loads some."
     return "No nodes."

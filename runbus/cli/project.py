@@ -10,6 +10,7 @@ import click
 from runbus.cli.context import Options, SharedCommand
 from runbus.cli.render import Column, moment, print_facts, print_json, print_table, short_moment
 from runbus.cli.session import Session, connected
+from runbus.cli.values import pairs_of
 from schemas import catalog
 from schemas.api import (
     DispatchMode,
@@ -100,8 +101,8 @@ def set_(  # noqa: PLR0913  (click passes each option as an argument)
         raise click.UsageError(f"What is to change? 'runbus project show {name}' shows what there is.")
     request = ProjectSetRequest(
         project=name,
-        settings=_pairs("--setting", settings),
-        globals=_pairs("--global", globals_),
+        settings=pairs_of("--setting", settings),
+        globals=pairs_of("--global", globals_),
         unset_settings=[each for each in unset if not each.startswith(_GLOBALS)],
         unset_globals=[each.removeprefix(_GLOBALS) for each in unset if each.startswith(_GLOBALS)],
         dispatch=DispatchMode(dispatch) if dispatch else None,
@@ -112,16 +113,6 @@ def set_(  # noqa: PLR0913  (click passes each option as an argument)
         return await session.call(catalog.PROJECT_SET, request)
 
     _print(connected(options, work), options)
-
-
-def _pairs(option: str, given: tuple[str, ...]) -> dict[str, str]:
-    pairs = {}
-    for each in given:
-        key, equals, value = each.partition("=")
-        if not (key and equals):
-            raise click.UsageError(f"{option} {each!r}: write NAME=VALUE.")
-        pairs[key] = value
-    return pairs
 
 
 def _print(record: ProjectRecord, options: Options) -> None:

@@ -45,7 +45,7 @@ class Session:
 def connected(options: Options, work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
     """Connect, work, close. Raises ``RunbusError``; an unreachable server at once."""
     settings = settings_of(options)
-    _configure_log(debug=options.debug)
+    configure_log(debug=options.debug)
 
     async def main() -> T:
         async with open_client(settings.nats_url, prefix=settings.prefix, name="runbus-cli") as client:
@@ -62,8 +62,8 @@ def login_name() -> str:
         return ""
 
 
-def _configure_log(*, debug: bool) -> None:
-    """What the connection logs: in words, and only what concerns a user; with ``--debug`` all of it."""
+def configure_log(*, debug: bool) -> None:
+    """What a connection, or a plugin, logs: in words, and only what concerns a user; with ``--debug`` all of it."""
 
     def render(_logger: Any, _method: str, event: structlog.types.EventDict) -> str:
         name = str(event.pop("event"))

@@ -139,3 +139,14 @@ def selector_of(tags: tuple[str, ...] | list[str], filter_text: str | None, *, l
     if filter_text is not None:
         return RunnerSelector(mode=SelectorMode.FILTER, filter=filter_text)
     return None
+
+
+def pairs_of(option: str, given: tuple[str, ...]) -> dict[str, str]:
+    """``NAME=VALUE`` each. Raises a usage error."""
+    pairs = {}
+    for each in given:
+        key, equals, value = each.partition("=")
+        if not (key and equals):
+            raise click.UsageError(f"{option} {each!r}: write NAME=VALUE.")
+        pairs[key] = value
+    return pairs

@@ -12,6 +12,7 @@ import structlog
 from bus.connection import Bus, Condition, WrongLastSequenceError
 from bus.parcels import Parcels
 from bus.plans import park_plan
+from bus.sets import SetsInUse
 from domain import execution as fold
 from schemas.api import ExecutionView, RunRequest
 from schemas.codec import decode, encode
@@ -24,7 +25,6 @@ from services.dispatcher.notify.publishing import open_notifications
 from services.dispatcher.overlap import Overlap
 from services.dispatcher.resolve import Resolved, Resolver
 from services.dispatcher.secrets import SecretKeeper
-from services.dispatcher.sets import SetsInUse
 
 _ROOM_BYTES: Final = 32 * 1024
 _OUTCOME_BYTES: Final = 192

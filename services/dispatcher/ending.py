@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 import structlog
 
 from bus.connection import Bus, Condition, WrongLastSequenceError
+from domain.fleet import why_nobody
 from schemas import catalog
 from schemas.api import AbortRequest, ExecutionView, RunnerAbortRequest
 from schemas.codec import decode, encode
@@ -18,7 +19,7 @@ from schemas.states import FINAL, ExecutionState, RunnerStatus
 from schemas.subjects import AUTHOR_DISPATCHER, WHOLE_EXECUTION, Subjects
 from schemas.tokens import TagSet
 from services.dispatcher.assignments import Assignments, Piece, pieces_of
-from services.dispatcher.fleet import Fleet, why_nobody
+from services.dispatcher.fleet import Fleet
 from services.dispatcher.live import Key, LiveExecutions
 
 _RUNNER_WITHIN_S: Final = 5.0

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from bus.connection import Bus, Heard
-from domain.fleet import TAKES_WORK
+from domain.fleet import TAKES_WORK, why_nobody
 from schemas import catalog
 from schemas.api import MatchReply, MatchRequest, RunnerListRequest, WhenNoRunner
 from schemas.errors import ErrorCode, RunbusError, plugin_not_found
@@ -69,19 +69,6 @@ class Fleet:
                     "not_connected": [runner.id for runner in reply.runners],
                 },
             )
-
-
-def why_nobody(project: str, tags: TagSet, reply: MatchReply) -> str:
-    """One sentence: why no runner could take an assignment for this set now."""
-    if tags.is_local:
-        return "No Local Runner is connected."
-    if reply.runners:
-        states = ", ".join(f"{runner.id} is {runner.status}" for runner in reply.runners)
-        return f"No runner with the tags {tags} is connected in project {project}: {states}."
-    if reply.borne_by_none:
-        missing = " and ".join(reply.borne_by_none)
-        return f"No connected runner of project {project} bears {missing} (selected: {tags})."
-    return f"No connected runner of project {project} bears all of {tags}, though each tag is borne by some."
 
 
 def _require_plugins(connected: list[RunnerView], plugins: list[str]) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from bus.endpoint import Route, route
+from bus.sets import SetsInUse
 from domain.ids import new_execution_id
 from domain.jobfile import read_job_file
 from domain.schedule import check_schedule
@@ -42,7 +43,6 @@ from services.dispatcher.ledger import Ledger
 from services.dispatcher.live import LiveExecutions, is_whole
 from services.dispatcher.notify.service import Notifications
 from services.dispatcher.projects import Projects
-from services.dispatcher.sets import SetsInUse
 
 MAX_WAIT_S: Final = 300.0
 

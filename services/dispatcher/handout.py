@@ -12,6 +12,7 @@ import structlog
 from bus.connection import Bus
 from bus.parcels import Parcels
 from bus.plans import park_plan, read_plan
+from bus.sets import SetsInUse
 from domain.workflow.phases import names_of
 from schemas.api import ExecutionView, PartView
 from schemas.codec import decode, encode
@@ -22,7 +23,6 @@ from schemas.subjects import AUTHOR_DISPATCHER, WHOLE_EXECUTION, Subjects
 from schemas.tokens import TagSet
 from services.dispatcher.assignments import Assignments, pieces_of
 from services.dispatcher.live import Key
-from services.dispatcher.sets import SetsInUse
 
 MAX_INLINE_BYTES: Final = 256 * 1024
 """What an assignment may say beside its plan; with more, it has a parcel of its own."""

@@ -9,6 +9,7 @@ import msgspec
 
 from bus.bucket import Bucket
 from bus.connection import Bus
+from bus.sets import SetsInUse
 from domain.ids import new_execution_id
 from schemas.api import ProjectRecord, RunningRecord, SetRecord
 from schemas.jobs import JobDefinition
@@ -36,7 +37,6 @@ from services.dispatcher.retries import Retries
 from services.dispatcher.schedule_zone import zone_in_force
 from services.dispatcher.schedules import Schedules
 from services.dispatcher.secrets import SecretKeeper
-from services.dispatcher.sets import SetsInUse
 from services.dispatcher.settings import DispatcherSettings
 from services.dispatcher.unassigned import UnassignedWatch
 

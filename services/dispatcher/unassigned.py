@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from bus.connection import Bus
+from bus.sets import SetsInUse
 from schemas.api import ExecutionView
 from schemas.codec import decode
 from schemas.errors import ErrorCode, RunbusError
@@ -19,7 +20,6 @@ from schemas.tokens import TagSet
 from services.dispatcher.assignments import FIRST_ASSIGNMENT, Assignments, pieces_of
 from services.dispatcher.ending import Ending
 from services.dispatcher.live import Key, LiveExecutions, is_whole
-from services.dispatcher.sets import SetsInUse
 
 _LOOK_EVERY_S: Final = 5.0
 _AT_ONCE: Final = 64

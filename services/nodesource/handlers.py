@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -27,11 +27,11 @@ from schemas.nodes import (
     NodeLoadRequest,
     StoredNodes,
 )
+from schemas.sources import LOADED
 from schemas.tokens import project_name
-from services.nodesource.inventories import Inventories
+from services.nodesource.inventories import Inventories, Place
 from services.nodesource.runners import RunnerNodes
 
-SOURCE: Final = "file"
 ANSWER_TTL_S: Final = 600.0
 """How long a parcel of an answer is kept for whoever asked."""
 _MAX_INLINE_BYTES: Final = 512 << 10
@@ -52,40 +52,42 @@ class Handlers:
         projects: Bucket[ProjectRecord],
         parcels: Parcels,
         runners: RunnerNodes,
+        place: Callable[[str], Awaitable[Place]],
     ) -> None:
         self._inventories = inventories
         self._projects = projects
         self._parcels = parcels
         self._runners = runners
+        self._place = place
         self._known_projects: set[str] = set()
         self._reading = asyncio.Semaphore(_MAX_READING)
         self._max_inline_bytes = min(_MAX_INLINE_BYTES, bus.max_payload_bytes // 2)
 
     async def load(self, request: NodeLoadRequest) -> NodeLoadReply:
         """Replace the nodes of a project. A document with a fault changes nothing (``invalid_message``)."""
-        await self._require_project(request.project)
+        await self.require_project(request.project)
         document = await self._document(request)
         async with self._reading:
             nodes = await asyncio.to_thread(_read, request, document)
             digest = await asyncio.to_thread(lambda: hashlib.sha256(document).hexdigest())
         now = datetime.now(UTC)
         facts = StoredNodes(
-            source=SOURCE, parcel="", count=0, loaded_at=now,
+            source=LOADED, parcel="", count=0, loaded_at=now,
             format=request.format, file=request.file, digest=f"sha256:{digest}",
         )  # fmt: skip
-        held, before = await self._inventories.replace(request.project, nodes, facts)
-        log.info("nodes.loaded", project=request.project, count=len(nodes), revision=held.revision)
+        revision, before = await self._inventories.put(nodes, facts, await self._place(request.project))
+        log.info("nodes.loaded", project=request.project, count=len(nodes), revision=revision)
         return NodeLoadReply(
             project=request.project,
             count=len(nodes),
-            previous_count=sum(each.count for each in before.sources) if before else 0,
-            revision=held.revision,
+            previous_count=before.count if before else 0,
+            revision=revision,
             loaded_at=now,
         )
 
     async def list_nodes(self, request: NodeListRequest) -> NodeListReply:
         """The nodes that a filter selects, in order; where a message does not hold them, the parcel that does."""
-        await self._require_project(request.project)
+        await self.require_project(request.project)
         held = await self._inventories.current(request.project)
         every = await self._runners.added_to(request.project, held.nodes)
         nodes, matched = await asyncio.to_thread(listed_nodes, every, request)
@@ -113,7 +115,8 @@ class Handlers:
             )
         return await self._parcels.get(request.parcel)
 
-    async def _require_project(self, project: str) -> None:
+    async def require_project(self, project: str) -> None:
+        """Raises ``unknown_project``."""
         if project in self._known_projects:
             return
         if await self._projects.get(project_name(project)) is None:

@@ -15,6 +15,7 @@ from bus.bucket import Bucket, StaleRevisionError
 from bus.follow import Follower
 from bus.nodes import lines_of, nodes_of
 from bus.parcels import Parcels
+from domain.nodes.merging import merged
 from schemas.errors import ErrorCode, RunbusError
 from schemas.nodes import Inventory, Node, StoredNodes
 
@@ -25,6 +26,14 @@ _ATTEMPTS: Final = 5
 _ORPHANED_AFTER_S: Final = 3600.0
 
 log = structlog.get_logger("nodesource")
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """The sources of a project in order, and how nodes that several have are put together."""
+
+    project: str
+    order: list[str]
+    merge_attributes: bool = True
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -42,6 +51,8 @@ class Inventories:
         self._records = records
         self._store = store
         self._held: OrderedDict[str, Held] = OrderedDict()
+        self._lists: defaultdict[str, dict[str, list[Node]]] = defaultdict(dict)
+        """By project and parcel: each source's own nodes."""
         self._reading: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._ahead: set[asyncio.Task[None]] = set()
         self._projects: set[str] = set()
@@ -60,30 +71,61 @@ class Inventories:
         async with self._reading[project]:
             return await self._read(project)
 
-    async def replace(self, project: str, nodes: Sequence[Node], facts: StoredNodes) -> tuple[Held, Inventory | None]:
-        """Store these nodes in place of those there are; returns what is stored now, and the record before.
+    async def put(self, nodes: Sequence[Node], facts: StoredNodes, place: Place) -> tuple[int, StoredNodes | None]:
+        """Store the nodes of one source in place of those it had; returns the revision, and its entry before.
 
-        ``facts`` says where they come from; its parcel and count are filled in. Raises ``busy`` where others replace
-        it at the same time again and again.
+        ``facts`` says where they come from; its parcel and count are filled in. Raises ``busy`` where others change
+        the inventory at the same time again and again.
         """
         data = await asyncio.to_thread(lambda: b"".join(lines_of(nodes)))
         parcel = await self._store.put(data)
-        source = msgspec.structs.replace(facts, parcel=parcel, count=len(nodes))
-        record = Inventory(project=project, sources=[source])
+        entry = msgspec.structs.replace(facts, parcel=parcel, count=len(nodes))
+        self._lists[place.project][parcel] = list(nodes)
+        try:
+            revision, before = await self._change(place, entry)
+        except RunbusError:
+            self._lists[place.project].pop(parcel, None)
+            await self._store.remove(parcel)
+            raise
+        await self.current(place.project)
+        return revision, before
+
+    async def arrange(self, place: Place) -> None:
+        """Bring the sources into this order, and drop the nodes of those that are not in it."""
+        found = await self._records.get(place.project)
+        if found is not None and _arranged(found[0], None, place) != found[0]:
+            await self._change(place, None)
+
+    async def entry(self, project: str, source: str) -> StoredNodes | None:
+        """What is stored of a source."""
+        found = await self._records.get(project)
+        return next((each for each in found[0].sources if each.source == source), None) if found else None
+
+    async def nodes_of(self, project: str, source: str) -> list[Node]:
+        """The nodes of one source, before they are put together with others'."""
+        await self.current(project)
+        entry = await self.entry(project, source)
+        return [] if entry is None else self._lists[project].get(entry.parcel, [])
+
+    async def _change(self, place: Place, entry: StoredNodes | None) -> tuple[int, StoredNodes | None]:
+        """Write the record; returns its revision, and the entry that the new one takes the place of."""
         for _ in range(_ATTEMPTS):
-            found = await self._records.get(project)
+            found = await self._records.get(place.project)
+            before = found[0] if found else Inventory(project=place.project)
+            record = _arranged(before, entry, place)
             try:
-                revision = await self._records.write(project, record, revision=found[1] if found else 0)
+                revision = await self._records.write(place.project, record, revision=found[1] if found else 0)
             except StaleRevisionError:
                 continue
-            held = Held(record, revision, list(nodes))
-            self._hold(held)
-            before = found[0] if found else None
-            for each in before.sources if before else []:
-                await self._store.remove(each.parcel)
-            return held, before
-        await self._store.remove(parcel)
-        raise RunbusError(ErrorCode.BUSY, f"the nodes of project {project} are being loaded by others: try again.")
+            kept = {each.parcel for each in record.sources}
+            for each in before.sources:
+                if each.parcel not in kept:
+                    await self._store.remove(each.parcel)
+            replaced = next((each for each in before.sources if entry and each.source == entry.source), None)
+            return revision, replaced
+        raise RunbusError(
+            ErrorCode.BUSY, f"the nodes of project {place.project} are being changed by others: try again."
+        )
 
     async def remove_orphans(self) -> None:
         """Remove nodes that no record names: a copy ended between storing them and its record."""
@@ -117,7 +159,7 @@ class Inventories:
             if (held := self._held_at(project, revision)) is not None:
                 return held
             try:
-                lists = [await nodes_of(await self._store.get(each.parcel)) for each in record.sources]
+                lists = {each.parcel: await self._list(project, each.parcel) for each in record.sources}
             except RunbusError as error:
                 if error.code is not ErrorCode.PARCEL_LOST:
                     raise
@@ -125,9 +167,16 @@ class Inventories:
                     raise _lost(project, error) from error
                 last_revision = revision
                 continue
-            held = Held(record, revision, [node for nodes in lists for node in nodes])
+            in_order = list(lists.values())
+            nodes = await asyncio.to_thread(merged, in_order, attributes=record.merge_attributes)
+            held = Held(record, revision, nodes)
+            self._lists[project] = lists
             self._hold(held)
             return held
+
+    async def _list(self, project: str, parcel: str) -> list[Node]:
+        known = self._lists[project].get(parcel)
+        return await nodes_of(await self._store.get(parcel)) if known is None else known
 
     def _hold(self, held: Held) -> None:
         project = held.record.project
@@ -139,13 +188,15 @@ class Inventories:
             # they hold no cycles: looking through all of them for some would stop everything for 30 ms and more
             gc.freeze()
         while len(self._held) > 1 and sum(len(each.nodes) for each in self._held.values()) > MAX_HELD_NODES:
-            self._held.popitem(last=False)
+            gone, _ = self._held.popitem(last=False)
+            self._lists.pop(gone, None)
 
     async def _hear(self, project: str, record: Inventory | None) -> None:
         """A record has changed: read what this copy was asked for before, so that nobody waits for it."""
         if record is None:
             self._projects.discard(project)
             self._held.pop(project, None)
+            self._lists.pop(project, None)
             return
         self._projects.add(project)
         if project in self._held:
@@ -160,10 +211,22 @@ class Inventories:
             log.warning("inventory.not_read", project=project, error=error.message)
 
 
+def _arranged(record: Inventory, entry: StoredNodes | None, place: Place) -> Inventory:
+    """The record with this entry in its place, in order; entries of sources that are not there (any more) go."""
+    entries = {each.source: each for each in record.sources}
+    if entry is not None:
+        entries[entry.source] = entry
+    return Inventory(
+        project=place.project,
+        sources=[entries[name] for name in place.order if name in entries],
+        merge_attributes=place.merge_attributes,
+    )
+
+
 def _lost(project: str, error: RunbusError) -> RunbusError:
     return RunbusError(
         ErrorCode.PARCEL_LOST,
         f"the stored nodes of project {project} are gone ({error.message}) "
-        f"Load them again: runbus nodes load FILE --project {project}.",
+        f"Load them again (runbus nodes load FILE --project {project}), or refresh its sources.",
         details={"project": project, **error.details},
     )

@@ -14,5 +14,7 @@ class NodesourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str = "rb"
     connect_wait_s: float = 30.0
     replicas: int = 1
+    ack_wait_s: float = 30.0
+    """The lease of an assignment, as the dispatcher has it: a tag set that is new gets its consumer here."""
     log_level: str = "info"
     log_format: LogFormat = "auto"

@@ -34,14 +34,17 @@ from schemas.subjects import Subjects
 from schemas.tokens import own_tag
 from schemas.version import VERSION
 from services.runner.assignment import carry_out
+from services.runner.discovery import Discoverer
 from services.runner.environment import inherited
 from services.runner.intake import Intake, open_sets
 from services.runner.inventory import PluginInventory
+from services.runner.keys import KeyDirectory
 from services.runner.losses import settle_losses
 from services.runner.process import GroupFile
 from services.runner.scope import own_node
 from services.runner.settings import RunnerSettings
 from services.runner.slots import Slots
+from services.runner.tagrequests import TagRequests
 from services.runner.workdir import WorkDirs
 from services.runner.workplace import Workplace
 
@@ -93,8 +96,13 @@ class Runner:
             slots=self._slots, work_dirs=self._work_dirs, groups=self._groups, env=env, env_secrets=env_secrets,
             masker=Masker(env_secrets), own_node=own_node(self._id, settings.tags), grace_s=settings.grace_s,
         )  # fmt: skip
+        discoverer = Discoverer(
+            runner=self._id, plugins=self._plugins, keys=KeyDirectory(settings.keys_dir, self._id), env=env,
+            groups=self._groups, env_secrets=env_secrets,
+        )  # fmt: skip
         self._intake = Intake(
             bus, self._subjects, self._slots, lambda delivery: carry_out(delivery, self._workplace),
+            requests=TagRequests(bus, self._subjects, self._answerer, discoverer, self._id),
             local=settings.runner_local,
         )  # fmt: skip
 

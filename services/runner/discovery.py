@@ -82,6 +82,10 @@ class Discoverer:
             raise _failed(question, error.message, SourceFailure.FAILED, masker) from None
         return await asyncio.to_thread(_sound, found, warnings, masker)
 
+    def version(self, plugin: str) -> str:
+        """Of a node source."""
+        return str(self._plugins.source(plugin).version)
+
     async def _settings(self, plugin: type[NodeSource], question: Question) -> tuple[dict[str, str], list[str]]:
         """The settings with the values of keys in place of their names, and those values."""
         settings = {name: value for name, value in question.config.items() if value.strip()}

@@ -1,4 +1,4 @@
-"""Taking assignments: which sets this runner serves, and pulling from each no more than there are slots."""
+"""Taking work: which sets this runner serves, and pulling from each no more than there are slots."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from schemas.api import SetRecord
 from schemas.subjects import Subjects
 from schemas.tokens import TagSet
 from services.runner.slots import Slots
+from services.runner.tagrequests import TagRequests
 
 _LOOK_EVERY_S: Final = 5.0
 _REBIND_S: Final = 1.0
@@ -40,12 +41,14 @@ class Intake:
         slots: Slots,
         carry_out: Callable[[Delivery], Awaitable[None]],
         *,
+        requests: TagRequests,
         local: bool,
     ) -> None:
         self._bus = bus
         self._subjects = subjects
         self._slots = slots
         self._carry_out = carry_out
+        self._requests = requests
         self._local = local
         self._tags: frozenset[str] = frozenset()
         self._projects: frozenset[str] = frozenset()
@@ -96,9 +99,11 @@ class Intake:
             wanted = {key for key in self._in_use.values() if self._serves(*key)} if self._open else set()
             for key in set(self._bound) - wanted:
                 await self._bound.pop(key).withdraw()
+                await self._requests.unbind(*key)
                 log.info("set.unbound", project=key[0], set=key[1].token)
             for key in wanted - set(self._bound):
                 self._bound[key] = self._puller(key)
+                await self._requests.bind(*key)
                 log.info("set.bound", project=key[0], set=key[1].token)
             await self._ask()
 
@@ -167,7 +172,8 @@ class Intake:
         """The consumer is gone (deleted, or its stream was): bind anew; the dispatcher makes it again."""
 
         def rebind() -> None:
-            self._bound.pop(key, None)
+            if key in self._bound:
+                self._bound[key] = self._puller(key)
             self._wake.set()
 
         asyncio.get_running_loop().call_later(_REBIND_S, rebind)

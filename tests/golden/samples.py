@@ -38,6 +38,7 @@ from tests.golden.job_samples import (
     STEP,
 )
 from tests.golden.node_samples import NODE_SAMPLES
+from tests.golden.source_samples import SOURCE_SAMPLES
 
 LATER: Final = AT + timedelta(seconds=2.5)
 
@@ -284,4 +285,5 @@ SAMPLES: Final[tuple[msgspec.Struct, ...]] = (
     *_STREAMS,
     *JOB_SAMPLES,
     *NODE_SAMPLES,
+    *SOURCE_SAMPLES,
 )

@@ -98,7 +98,7 @@ async def test_a_filter_is_tried_on_files_without_a_bus(tmp_path: Path) -> None:
     assert done.err == "1 of 5 nodes\n"
     both = await cli("nodes", "filter", "--file", "nodes.yaml", "--file", "more.json", "tags: web", "--json")
     assert [node.name for node in decode(both.out, NodeListReply).nodes] == ["db-1", "web-1", "web-2"]
-    stdin = await cli("nodes", "filter", "--file", "-", "--format", "resourceyaml", "--yaml", "name: abc",
+    stdin = await cli("nodes", "filter", "--file", "-", "--file-format", "resourceyaml", "--yaml", "name: abc",
                       stdin=_NODES.encode())  # fmt: skip
     assert stdin.text == "abc:\n  nodename: abc\n  tags: odd\n"
     bad = await cli("nodes", "filter", "--file", "nodes.yaml", "name: /[/")

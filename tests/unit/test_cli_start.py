@@ -37,6 +37,8 @@ def test_the_commands_are_those_documented() -> None:
         "job show", "job run", "job remove",
         "execution list", "execution show", "execution log", "execution abort", "project create", "project list",
         "project show", "project set", "nodes load", "nodes list", "nodes show", "nodes filter",
+        "nodes discover", "nodes source add", "nodes source set", "nodes source list", "nodes source show",
+        "nodes source test", "nodes source refresh", "nodes source remove",
     }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from runbus import contract
-from schemas import api, catalog, events, runners
+from schemas import api, catalog, events, runners, sources
 from schemas.catalog import FAMILIES, MESSAGES, PARAMETERS, RUNNER_ENDPOINTS, Family, Kind, type_of
 from schemas.errors import ErrorCode, ErrorReply
 from schemas.subjects import Subjects
@@ -26,6 +26,7 @@ ENDPOINTS = (
     *catalog.NODESOURCE_ENDPOINTS,
     *RUNNER_ENDPOINTS,
     catalog.SECRETS,
+    catalog.DISCOVER,
 )
 
 each_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
@@ -71,7 +72,9 @@ def test_an_endpoint_knows_its_subject() -> None:
     assert catalog.PING.subject(Subjects(), "r1") == "rb.runner.r1.ping"
 
 
-BETWEEN_OUR_PARTS = (api.RegisterRequest, api.ConfigureRequest, api.RunnerAbortRequest, api.SecretsRequest)
+BETWEEN_OUR_PARTS = (
+    api.RegisterRequest, api.ConfigureRequest, api.RunnerAbortRequest, api.SecretsRequest, sources.DiscoverRequest
+)  # fmt: skip
 """Open, so that parts of different versions understand each other."""
 
 

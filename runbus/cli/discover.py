@@ -1,0 +1,85 @@
+"""``runbus nodes discover``: a node source asked by this very process. Nothing here needs the bus."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from runbus.cli.context import Options, SharedCommand
+from runbus.cli.jobcheck import print_warnings
+from runbus.cli.nodesview import document_options, form_of, print_reply
+from runbus.cli.render import name_list
+from runbus.cli.session import configure_log
+from runbus.cli.values import Duration, pairs_of
+from runbus.plugin import Discovered, PluginKind
+from schemas.errors import ErrorCode, RunbusError
+from schemas.nodes import NodeListReply
+from schemas.runners import PluginInfo
+
+
+class DiscoverCommand(SharedCommand):
+    """It needs no connection."""
+
+    shared = ("project", "as_json", "debug")
+
+
+@click.command(cls=DiscoverCommand)
+@click.argument("kind", metavar="TYPE")
+@click.option("--config", multiple=True, metavar="K=V", help="A setting; a secret names a key (keys/...).")
+@click.option("--timeout", type=Duration(), default=120.0, metavar="TIME", help="How long it may take.  [2m]")
+@click.option("--keys-dir", default="", envvar="RUNBUS_KEYS_DIR", metavar="DIR", help="Where keys are files.")
+@click.option("--columns", metavar="A,B", help="Show these attributes.  [hostname,osFamily,tags]")
+@document_options
+@click.pass_obj
+def discover(options: Options, /, kind: str, **given: Any) -> None:
+    """Discover nodes with a plugin that is installed here, as a runner here would.
+
+    \b
+      runbus nodes discover file --config file=/etc/nodes.yaml
+      runbus nodes discover ansible --config ansible-inventory=hosts.ini --json
+    """  # noqa: D301  (click reads the backspace as "do not fold this paragraph")
+    configure_log(debug=options.debug)
+    form = form_of({name: given[name] for name in ("columns", "as_yaml", "as_xml", "document")}, options)
+    settings = pairs_of("--config", given["config"])
+    found = _discovered(kind, settings, project=options.project or "default", **_times(given))
+    nodes = list(found.nodes)
+    print_reply(NodeListReply(nodes=nodes, matched=len(nodes), total=len(nodes)), form, options)
+    print_warnings(found.warnings)
+
+
+def _times(given: dict[str, Any]) -> dict[str, Any]:
+    return {"timeout_s": given["timeout"], "keys_dir": given["keys_dir"]}
+
+
+def _discovered(
+    kind: str, settings: dict[str, str], *, project: str, timeout_s: float, keys_dir: str
+) -> Discovered:  # fmt: skip
+    from domain.logs import secrets_of_environment  # noqa: PLC0415  (what only this command needs)
+    from services.runner.discovery import Discoverer, Question  # noqa: PLC0415
+    from services.runner.environment import inherited  # noqa: PLC0415
+    from services.runner.inventory import PluginInventory  # noqa: PLC0415
+    from services.runner.keys import KeyDirectory  # noqa: PLC0415
+
+    plugins, env = PluginInventory("here"), inherited()
+    plugins.load()
+    discoverer = Discoverer(
+        runner="here", plugins=plugins, keys=KeyDirectory(keys_dir, "here"), env=env,
+        env_secrets=secrets_of_environment(env),
+    )  # fmt: skip
+    question = Question(project=project, source=kind, type=kind, config=settings, timeout_s=timeout_s)
+    try:
+        return asyncio.run(discoverer.discover(question))
+    except RunbusError as error:
+        if error.code is ErrorCode.PLUGIN_NOT_FOUND:
+            error.message = _not_here(kind, plugins.infos)
+        raise
+
+
+def _not_here(kind: str, plugins: Sequence[PluginInfo]) -> str:
+    sources = [each for each in plugins if each.kind == PluginKind.NODE_SOURCE]
+    problem = next((each.problem for each in sources if each.name == kind), "")
+    names = name_list([each.name for each in sources if not each.problem])
+    return f"the {kind} plugin is not installed here{f': {problem}' if problem else ''}. There are: {names}."

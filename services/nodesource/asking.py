@@ -1,0 +1,158 @@
+"""Asking a runner for the nodes of a source: who could, who does, and what it answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import structlog
+
+from bus.connection import Bus
+from bus.nodes import nodes_of
+from bus.parcels import Parcels
+from bus.sets import SetsInUse
+from domain.fleet import TAKES_WORK, why_nobody
+from domain.selection import tag_set_of
+from schemas import catalog
+from schemas.api import MatchReply, MatchRequest
+from schemas.errors import ErrorCode, RunbusError, plugin_not_found
+from schemas.runners import PluginInfo, RunnerView
+from schemas.sources import Bearer, DiscoverRequest, Discovery, SourceDefinition
+from schemas.subjects import Subjects
+from schemas.tokens import TagSet, own_tag
+
+KIND: Final = "node-source"
+_BIND_WITHIN_S: Final = 3.0
+"""How long a runner may take to hear of a tag set that is new."""
+_AGAIN_S: Final = 0.05
+_ANSWER_WITHIN_S: Final = 10.0
+"""On top of the source's own time: for the way there and back."""
+
+log = structlog.get_logger("nodesource")
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """The runners that a source's selector reaches, connected ones first."""
+
+    project: str
+    plugin: str
+    tags: TagSet
+    reply: MatchReply
+
+    @property
+    def connected(self) -> list[RunnerView]:
+        """Those that could be asked."""
+        return [runner for runner in self.reply.runners if runner.status in TAKES_WORK]
+
+    @property
+    def bearers(self) -> list[Bearer]:
+        """All of them, and what they have of the plugin."""
+        return [_bearer(runner, self.plugin) for runner in self.reply.runners]
+
+    @property
+    def warnings(self) -> list[str]:
+        """Connected runners without the plugin, where others have it."""
+        without = [each for each in (_bearer(one, self.plugin) for one in self.connected) if not each.version]
+        if not without or len(without) == len(self.connected):
+            return []
+        names = ", ".join(f"{each.runner}{f' ({each.problem})' if each.problem else ''}" for each in without)
+        return [f"the {self.plugin} plugin is not on {names}: the others of {self.tags} are asked"]
+
+    def chosen(self) -> TagSet:
+        """Whom to ask: any of the set where all bear the plugin, else the least busy one that does.
+
+        Raises ``no_runner`` and ``plugin_not_found``, each saying what is missing where.
+        """
+        connected = self.connected
+        if not connected:
+            raise RunbusError(
+                ErrorCode.NO_RUNNER,
+                f"{why_nobody(self.project, self.tags, self.reply)} Start such a runner, or select others.",
+                details={"project": self.project, "tags": list(self.tags)},
+            )
+        bearing = [runner for runner in connected if _bearer(runner, self.plugin).version]
+        if not bearing:
+            raise _nowhere(self.plugin, connected)
+        if len(bearing) == len(connected):
+            return self.tags
+        least = min(bearing, key=lambda runner: runner.running / max(1, runner.max_running))
+        return TagSet((own_tag(least.id),))
+
+
+class Asker:
+    """Asks for the nodes of sources. Any number at a time: one that does not answer holds up no other."""
+
+    def __init__(self, bus: Bus, subjects: Subjects, sets: SetsInUse, parcels: Parcels) -> None:
+        self._bus = bus
+        self._subjects = subjects
+        self._sets = sets
+        self._parcels = parcels
+
+    async def reach(self, project: str, source: SourceDefinition) -> Reach:
+        """Who could be asked now."""
+        tags = tag_set_of(source.runner)
+        reply = await self._bus.call(self._subjects, catalog.MATCH, MatchRequest(project=project, tags=list(tags)))
+        return Reach(project, source.type, tags, reply)
+
+    async def ask(self, project: str, source: SourceDefinition, *, known_digest: str = "") -> Discovery:
+        """What a runner answers, its nodes filled in. Raises what it, or :meth:`Reach.chosen`, raises."""
+        chosen = (await self.reach(project, source)).chosen()
+        await self._sets.ensure(project, chosen)
+        request = DiscoverRequest(
+            source=source.name, plugin=source.type, project=project, config=source.config,
+            timeout_s=source.timeout_s, known_digest=known_digest,
+        )  # fmt: skip
+        answer = await self._request(self._subjects.nodes_of_set(project, chosen, catalog.DISCOVER.verb), request)
+        if not answer.parcel:
+            return answer
+        nodes = await nodes_of(await self._parcels.get(answer.parcel))
+        await self._discard(answer.parcel)
+        return msgspec.structs.replace(answer, nodes=nodes, parcel="")
+
+    async def _request(self, subject: str, request: DiscoverRequest) -> Discovery:
+        """A request to a set that was just added waits for its first runner for a moment."""
+        loop = asyncio.get_running_loop()
+        give_up_s = loop.time() + _BIND_WITHIN_S
+        while True:
+            try:
+                return await self._bus.request(
+                    subject, request, Discovery, timeout_s=request.timeout_s + _ANSWER_WITHIN_S
+                )
+            except RunbusError as error:
+                nobody = error.code is ErrorCode.UNAVAILABLE and error.details.get("reason") == "nobody listens"
+                if not nobody or loop.time() > give_up_s:
+                    raise
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _discard(self, parcel: str) -> None:
+        try:
+            await self._parcels.remove(parcel)
+        except RunbusError as error:
+            log.info("parcel.left", parcel=parcel, error=error.message)
+
+
+def _bearer(runner: RunnerView, plugin: str) -> Bearer:
+    info = _info(runner.plugins, plugin)
+    borne = info is not None and not info.problem
+    return Bearer(
+        runner=runner.id,
+        status=runner.status,
+        version=info.version if info is not None and borne else "",
+        problem=info.problem if info is not None else "",
+    )
+
+
+def _info(plugins: Sequence[PluginInfo], name: str) -> PluginInfo | None:
+    return next((each for each in plugins if each.kind == KIND and each.name == name), None)
+
+
+def _nowhere(plugin: str, connected: Sequence[RunnerView]) -> RunbusError:
+    """The original's text for the runner that would have been asked, and why, where a runner says it."""
+    first = _bearer(connected[0], plugin)
+    error = plugin_not_found(plugin, first.runner)
+    if first.problem:
+        error.message = f"{error.message} There, {first.problem}."
+    error.details["runners"] = [runner.id for runner in connected]
+    return error
