@@ -14,7 +14,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import dispatch, engine, footprint, latency, logs, nodes, throughput
+from benchmarks import dispatch, engine, footprint, latency, logs, nodes, sources, throughput
 from benchmarks.bench_ledger import run as run_ledger
 from benchmarks.machine import Machine, Origin, machine, origin
 from benchmarks.report import Row, Step, as_console, as_markdown, short
@@ -22,7 +22,9 @@ from benchmarks.site import Site, site
 from bus.logs import configure
 
 RESULTS: Final = Path(__file__).parent / "results"
-PARTS: Final = ("footprint", "latency", "throughput", "logs", "up", "engine", "nodes", "dispatch", "ledger")
+PARTS: Final = (
+    "footprint", "latency", "throughput", "logs", "up", "engine", "nodes", "sources", "dispatch", "ledger"
+)  # fmt: skip
 
 
 class Size(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +97,7 @@ def main(*, quick: bool, only: tuple[str, ...], json_file: Path | None, save: bo
 async def _measure(size: Size, parts: Sequence[str], ansible: str | None) -> list[Row]:
     rows: list[Row] = []
     with _progress() as progress:
-        if set(parts) & {"footprint", "latency", "throughput", "logs"}:
+        if set(parts) & {"footprint", "latency", "throughput", "logs", "sources"}:
             async with site() as running:
                 rows += await _measure_site(running, size, parts, progress)
         if "up" in parts:
@@ -120,6 +122,7 @@ async def _measure_site(running: Site, size: Size, parts: Sequence[str], progres
             size.blocks,
             partial(logs.measure, megabytes=size.megabytes, lines=size.lines, blocks=size.blocks),
         ),
+        "sources": (2 * size.rounds, partial(sources.measure, blocks=size.rounds)),
     }
     for name, (count, measure) in measures.items():
         if name in parts:

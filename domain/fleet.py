@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+from schemas.api import MatchReply
 from schemas.runners import RunnerBeat, RunnerRecord, RunnerView
 from schemas.states import RunnerStatus
 from schemas.tokens import TagSet, own_tag
@@ -135,3 +136,16 @@ def borne_by_none(runners: Iterable[RunnerView], project: str, tags: TagSet) -> 
         if project in runner.projects and runner.status in TAKES_WORK:
             borne.update((*runner.tags, own_tag(runner.id)))
     return [tag for tag in tags if tag not in borne]
+
+
+def why_nobody(project: str, tags: TagSet, reply: MatchReply) -> str:
+    """One sentence: why no runner could take an assignment for this set now."""
+    if tags.is_local:
+        return "No Local Runner is connected."
+    if reply.runners:
+        states = ", ".join(f"{runner.id} is {runner.status}" for runner in reply.runners)
+        return f"No runner with the tags {tags} is connected in project {project}: {states}."
+    if reply.borne_by_none:
+        missing = " and ".join(reply.borne_by_none)
+        return f"No connected runner of project {project} bears {missing} (selected: {tags})."
+    return f"No connected runner of project {project} bears all of {tags}, though each tag is borne by some."

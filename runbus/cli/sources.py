@@ -86,12 +86,12 @@ def changed(source: SourceDefinition, given: dict[str, Any]) -> SourceDefinition
 @click.command(cls=SharedCommand)
 @click.argument("name", required=False, metavar="[NAME]")
 @definition_options
-@click.option("--position", type=click.IntRange(1), default=0, metavar="N", help="Its place in the order.  [last]")
+@click.option("--position", type=click.IntRange(1), metavar="N", help="Its place in the order.  [last]")
 @click.option("--file", "file", metavar="FILE", help="Add, or change, all sources of this file instead.")
 @click.option("--no-refresh", is_flag=True, help="Do not wait for its first nodes.")
 @click.pass_obj
 def add(
-    options: Options, /, name: str | None, *, position: int, file: str | None, no_refresh: bool, **given: Any
+    options: Options, /, name: str | None, *, position: int | None, file: str | None, no_refresh: bool, **given: Any
 ) -> None:
     """Add a node source to the project, and ask it.
 
@@ -107,7 +107,7 @@ def add(
         replies = [
             await session.call(
                 catalog.SOURCE_PUT,
-                SourcePutRequest(source=each, project=session.project, position=position, fresh=fresh),
+                SourcePutRequest(source=each, project=session.project, position=position or 0, fresh=fresh),
                 timeout_s=30.0,
             )
             for each in sources
@@ -122,11 +122,18 @@ def add(
 @click.argument("name", metavar="NAME")
 @definition_options
 @click.option("--unset", multiple=True, metavar="K", help="Remove a setting.")
-@click.option("--position", type=click.IntRange(1), default=0, metavar="N", help="Its place in the order.")
+@click.option("--position", type=click.IntRange(1), metavar="N", help="Its place in the order.")
 @click.option("--enable/--disable", "enabled", default=None, help="Whether it is asked, and its nodes count.")
 @click.pass_obj
 def set_(
-    options: Options, /, name: str, *, unset: tuple[str, ...], position: int, enabled: bool | None, **given: Any
+    options: Options,
+    /,
+    name: str,
+    *,
+    unset: tuple[str, ...],
+    position: int | None,
+    enabled: bool | None,
+    **given: Any,
 ) -> None:
     """Change a node source: what is named is set, all else stays."""
 
@@ -136,7 +143,7 @@ def set_(
         config = {key: value for key, value in source.config.items() if key not in unset}
         is_on = source.enabled if enabled is None else enabled
         source = msgspec.structs.replace(source, config=config, enabled=is_on)
-        request = SourcePutRequest(source=source, project=session.project, position=position)
+        request = SourcePutRequest(source=source, project=session.project, position=position or 0)
         reply = await session.call(catalog.SOURCE_PUT, request, timeout_s=30.0)
         return [reply], await _refresh(session, [source] if is_on else [])
 

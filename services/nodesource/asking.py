@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
@@ -81,6 +81,13 @@ class Reach(msgspec.Struct, frozen=True):
         return TagSet((own_tag(least.id),))
 
 
+class Answer(NamedTuple):
+    """What a runner answered, and the lines in which its nodes came where they were many."""
+
+    found: Discovery
+    lines: bytes | None
+
+
 class Asker:
     """Asks for the nodes of sources. Any number at a time: one that does not answer holds up no other."""
 
@@ -96,7 +103,7 @@ class Asker:
         reply = await self._bus.call(self._subjects, catalog.MATCH, MatchRequest(project=project, tags=list(tags)))
         return Reach(project, source.type, tags, reply)
 
-    async def ask(self, project: str, source: SourceDefinition, *, known_digest: str = "") -> Discovery:
+    async def ask(self, project: str, source: SourceDefinition, *, known_digest: str = "") -> Answer:
         """What a runner answers, its nodes filled in. Raises what it, or :meth:`Reach.chosen`, raises."""
         chosen = (await self.reach(project, source)).chosen()
         await self._sets.ensure(project, chosen)
@@ -106,10 +113,10 @@ class Asker:
         )  # fmt: skip
         answer = await self._request(self._subjects.nodes_of_set(project, chosen, catalog.DISCOVER.verb), request)
         if not answer.parcel:
-            return answer
-        nodes = await nodes_of(await self._parcels.get(answer.parcel))
+            return Answer(answer, None)
+        lines = await self._parcels.get(answer.parcel)
         await self._discard(answer.parcel)
-        return msgspec.structs.replace(answer, nodes=nodes, parcel="")
+        return Answer(msgspec.structs.replace(answer, nodes=await nodes_of(lines), parcel=""), lines)
 
     async def _request(self, subject: str, request: DiscoverRequest) -> Discovery:
         """A request to a set that was just added waits for its first runner for a moment."""

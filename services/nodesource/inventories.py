@@ -71,14 +71,18 @@ class Inventories:
         async with self._reading[project]:
             return await self._read(project)
 
-    async def put(self, nodes: Sequence[Node], facts: StoredNodes, place: Place) -> tuple[int, StoredNodes | None]:
+    async def put(
+        self, nodes: Sequence[Node], facts: StoredNodes, place: Place, *, lines: bytes | None = None
+    ) -> tuple[int, StoredNodes | None]:
         """Store the nodes of one source in place of those it had; returns the revision, and its entry before.
 
-        ``facts`` says where they come from; its parcel and count are filled in. Raises ``busy`` where others change
-        the inventory at the same time again and again.
+        ``facts`` says where they come from; its parcel and count are filled in. ``lines`` are the nodes as they are
+        stored, where somebody has them so. Raises ``busy`` where others change the inventory at the same time again
+        and again.
         """
-        data = await asyncio.to_thread(lambda: b"".join(lines_of(nodes)))
-        parcel = await self._store.put(data)
+        if lines is None:
+            lines = await asyncio.to_thread(lambda: b"".join(lines_of(nodes)))
+        parcel = await self._store.put(lines)
         entry = msgspec.structs.replace(facts, parcel=parcel, count=len(nodes))
         self._lists[place.project][parcel] = list(nodes)
         try:

@@ -19,8 +19,8 @@ from domain.nodes.merging import Difference, difference
 from schemas.api import ProjectRecord
 from schemas.errors import RunbusError
 from schemas.nodes import StoredNodes
-from schemas.sources import LOADED, Discovery, SourceDefinition, SourceState
-from services.nodesource.asking import Asker
+from schemas.sources import LOADED, SourceDefinition, SourceState
+from services.nodesource.asking import Answer, Asker
 from services.nodesource.inventories import Inventories, Place
 from services.nodesource.store import Key, SourceStore
 
@@ -110,8 +110,8 @@ class Refresher:
         try:
             stored = await self._inventories.entry(project, source.name)
             known = stored.digest if stored is not None and state.definition == asked.definition else ""
-            found = await self._asker.ask(project, source, known_digest=known)
-            done = await self._taken_over(project, source, asked, found)
+            answer = await self._asker.ask(project, source, known_digest=known)
+            done = await self._taken_over(project, source, asked, answer)
         except RunbusError as error:
             log.warning("source.failed", project=project, source=source.name, code=error.code, error=error.message)
             done = msgspec.structs.replace(asked, error=error.info("nodesource"), failures=state.failures + 1)
@@ -121,9 +121,10 @@ class Refresher:
         return msgspec.structs.replace(done, duration_s=time.monotonic() - started_s)
 
     async def _taken_over(
-        self, project: str, source: SourceDefinition, asked: SourceState, found: Discovery
+        self, project: str, source: SourceDefinition, asked: SourceState, answer: Answer
     ) -> SourceState:
         """Put the nodes into the inventory, unless they are there."""
+        found = answer.found
         now = datetime.now(UTC)
         changes = Difference()
         if not found.unchanged:
@@ -134,7 +135,7 @@ class Refresher:
             facts = StoredNodes(
                 source=source.name, parcel="", count=0, loaded_at=now, format=source.type, digest=found.digest
             )
-            await self._inventories.put(found.nodes, facts, await self.place(project))
+            await self._inventories.put(found.nodes, facts, await self.place(project), lines=answer.lines)
         log.info(
             "source.refreshed", project=project, source=source.name, runner=found.runner, count=found.count,
             added=changes.added, changed=changes.changed, gone=changes.gone, unchanged=found.unchanged,

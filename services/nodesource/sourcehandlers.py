@@ -85,7 +85,7 @@ class SourceHandlers:
         await self._require_project(request.project)
         source = checked_source(request.source)
         reach = await self._asker.reach(request.project, source)
-        found = await self._asker.ask(request.project, source)
+        found = (await self._asker.ask(request.project, source)).found
         return SourceTested(
             count=found.count,
             sample=found.nodes[:SAMPLE],

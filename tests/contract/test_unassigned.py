@@ -14,7 +14,7 @@ from schemas.events import AbortRequested, Assignment
 from schemas.states import ExecutionState
 from schemas.tokens import TagSet
 from services.dispatcher.live import LiveExecutions
-from services.dispatcher.sets import SetsInUse
+from bus.sets import SetsInUse
 from services.dispatcher.unassigned import UnassignedWatch
 from tests.support.centre import SUBJECTS, Centre, FoldedLive
 

@@ -1,0 +1,125 @@
+"""``runbus nodes source`` and ``runbus nodes discover``, as their users have them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from runbus.cli import exits
+from schemas.codec import decode
+from schemas.sources import SourceList
+from tests.integration.cli_system import Cli
+from tests.integration.test_cli_lists import facts, narrow
+from tests.integration.test_node_sources import nodes_script, with_lab
+from tests.support.system import System
+
+pytestmark = pytest.mark.slow
+
+
+async def test_a_source_from_its_first_to_its_last_day(system: System, tmp_path: Path) -> None:
+    await with_lab(system)
+    cli = Cli.of(system)
+    file = tmp_path / "lab.yaml"
+    file.write_text("a: {hostname: 10.0.0.1, tags: x}\nb: {hostname: 10.0.0.2}\n")
+    none = await cli("nodes", "source", "list")
+    assert (none.code, none.text) == (0, "")
+    assert "runbus nodes source add" in none.err
+
+    added = await cli("nodes", "source", "add", "lab", "--type", "file", "--tags", "LAB", "--config", f"file={file}",
+                      "--interval", "never")  # fmt: skip
+    assert added.code == 0, added.err
+    assert "added lab (file), asking a runner of LAB" in added.text
+    assert "r1 (Healthy) bears the plugin, version " in added.text
+    assert "lab: 2 nodes, 2 added, 0 changed, 0 gone; r1 answered in " in added.text
+    again = await cli("nodes", "source", "add", "lab", "--type", "file")
+    assert (again.code, "choose another name" in again.err) == (exits.ERROR, True)
+
+    listed = await cli("nodes", "source", "list", env={"COLUMNS": "80"})
+    assert narrow(listed)[1].split()[:2] == ["lab", "file"]
+    assert facts(await cli("nodes", "source", "show", "lab"))["every"] == "never: on request"
+
+    file.write_text("a: {")
+    failed = await cli("nodes", "source", "refresh")
+    assert failed.code == exits.PROBLEMS
+    assert "lab: failed after " in failed.err
+    assert "its 2 nodes of " in failed.err
+    sources = decode((await cli("nodes", "source", "list", "--json")).out, SourceList).sources
+    assert [(each.definition.name, each.state.failures, each.state.count) for each in sources] == [("lab", 1, 2)]
+
+    file.write_text("a: {hostname: 10.0.0.9, tags: x}\nc: {}\n")
+    tested = await cli("nodes", "source", "test", "lab")
+    assert "2 nodes; r1 answered in " in tested.text
+    assert "Nothing is stored." in tested.text
+    changed = await cli("nodes", "source", "set", "lab", "--config", "format=resourceyaml", "--timeout", "30s")
+    assert "lab: 2 nodes, 1 added, 1 changed, 1 gone" in changed.text
+    inventory = json.loads((await cli("nodes", "list", "tags: x", "--format", "ansible")).out)
+    assert inventory["all"]["hosts"] == {"a": {"ansible_host": "10.0.0.9"}}
+
+    removed = await cli("nodes", "source", "remove", "lab")
+    assert removed.text == "Removed node source lab, and its nodes.\n"
+    assert (await cli("nodes", "list")).text == ""
+
+
+async def test_a_file_of_sources(system: System, tmp_path: Path) -> None:
+    await with_lab(system)
+    cli = Cli.of(system)
+    script = tmp_path / "nodes.sh"
+    script.write_text(nodes_script(script, "s1"))
+    (cli.directory / "sources.yaml").write_text(f"""\
+- {{name: files, type: file, tags: LAB, interval: never, config: {{file: {tmp_path / "none.yaml"}}}}}
+- {{name: scripts, type: script, tags: LAB, interval: 1h,
+    config: {{file: {script}, interpreter: sh, format: resourceyaml}}}}
+""")
+    added = await cli("nodes", "source", "add", "--file", "sources.yaml")
+    assert added.code == 0, added.err
+    assert [line.split()[1] for line in added.text.splitlines() if line.startswith("added")] == ["files", "scripts"]
+    assert "none.yaml" in added.err, "a file that is not there is warned of"
+    assert [line.split()[0] for line in (await cli("nodes", "list")).text.splitlines()[1:]] == ["s1"]
+    wrong = await cli("nodes", "source", "add", "--file", "sources.yaml", "x")
+    assert wrong.code == exits.USAGE
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("add", "x"), exits.USAGE, "Give its --type"),
+        (
+            ("add", "x", "--type", "nothing", "--tags", "LAB"),
+            exits.ERROR,
+            "The nothing plugin was not found",
+        ),
+        (("add", "x", "--type", "file", "--tags", "NOWHERE"), exits.ERROR, "bears nowhere"),
+        (("add", "x y", "--type", "file", "--tags", "LAB"), exits.ERROR, "is not a valid name"),
+        (("add", "x", "--type", "file", "--config", "file"), exits.USAGE, "write NAME=VALUE"),
+        (("add", "x", "--type", "file", "--interval", "soon"), exits.USAGE, "is no interval"),
+        (("add", "x", "--type", "vmware", "--tags", "LAB", "--config", "password=a"), exits.ERROR, "holds a secret"),
+        (("show", "x"), exits.ERROR, "has no node source 'x'"),
+        (("refresh", "x"), exits.ERROR, "has no node source 'x'"),
+        (("remove", "x"), exits.ERROR, "has no node source 'x'"),
+        (("set", "x", "--disable"), exits.ERROR, "has no node source 'x'"),
+    ],
+)
+async def test_what_is_refused(system: System, words: tuple[str, ...], code: int, said: str) -> None:
+    await with_lab(system)
+    refused = await Cli.of(system)("nodes", "source", *words)
+    assert (refused.code, refused.text) == (code, "")
+    assert said in refused.err
+
+
+async def test_a_plugin_is_tried_without_a_bus(system: System, tmp_path: Path) -> None:
+    cli = Cli.of(system)
+    file = tmp_path / "nodes.json"
+    file.write_text('{"b": {"hostname": "10.0.0.2"}, "a": {"tags": "x, y"}}')
+    shown = await cli("nodes", "discover", "file", "--config", f"file={file}", "--config", "odd=1")
+    assert [line.split()[0] for line in shown.text.splitlines()] == ["NODE", "a", "b"]
+    assert "setting 'odd' means nothing to file" in shown.err
+    document = await cli("nodes", "discover", "file", "--config", f"file={file}", "--yaml")
+    assert document.text.startswith("a:\n")
+    file.write_text("[")
+    broken = await cli("nodes", "discover", "file", "--config", f"file={file}", "--json")
+    assert broken.code == exits.ERROR
+    assert json.loads(broken.out)["error"]["details"]["reason"] == "malformed"
+    unknown = await cli("nodes", "discover", "datadog-resource-model")
+    assert "is not installed here" in unknown.err
