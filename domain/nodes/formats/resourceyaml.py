@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Any, Final
 
 import yaml
 
 from domain.nodes.errors import bad_nodes, shown
-from domain.nodes.formats.parts import PROPERTIES, attributes_of, check_texts, node_of, node_set, text_of
+from domain.nodes.formats import yamlvalues
+from domain.nodes.formats.parts import PROPERTIES, attributes_of, check_texts, node_set, text_of
+from domain.nodes.formats.yamlentries import Entry, NotPlainError, entries
 from domain.nodes.formats.yamlscalars import PREFIX, is_plain
-from domain.nodes.formats.yamlvalues import LinedList, LinedMap, documents
+from domain.nodes.formats.yamlvalues import LinedList, LinedMap
 from domain.nodes.javatext import printed, split, trim
 from domain.nodes.selection import NODE_NAME, TAGS, by_name
+from schemas.errors import RunbusError
 from schemas.nodes import Node
 
 NAME: Final = "resourceyaml"
 MAX_TEXT_BYTES: Final = 32 << 20
 """Some 150,000 nodes. The original's parser stops at 3 MiB, and what it reads is read here, too."""
-_IGNORED: Final = frozenset({"attributes", "frameworkProject", "class", "name"})
+_IGNORED: Final = frozenset({"attributes", "frameworkProject", "class", "name", TAGS})
+_MAX_SHARED_CHARS: Final = 200
 _DUMPER: Final[Any] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
@@ -36,18 +41,42 @@ def read(document: bytes | str) -> list[Node]:
         raise bad_nodes(NAME, "aliases nest lists and maps too deep; write the values out.") from error
 
 
-def _nodes(text: str) -> Iterator[Node]:
-    for content in documents(text, NAME):
-        if isinstance(content, LinedMap):
-            for name, entry in content.items():
-                line = content.lines[name]
-                if not isinstance(name, str) or type(name) is not str:
-                    raise bad_nodes(NAME, f"the name {shown(printed(name))} is no text; put it in quotes.", line)
-                yield _node({**_entry(entry, line), NODE_NAME: name}, line)
-        elif isinstance(content, LinedList):
-            for entry in content:
-                line = entry.line if isinstance(entry, LinedMap) else content.line
-                yield _node(dict(_entry(entry, line)), line)
+def _nodes(text: str) -> Iterable[Node]:
+    try:
+        return list(_piecewise(text))
+    except (NotPlainError, RunbusError):
+        # where a piece has a fault, the whole tells its place
+        return (node for content, _ in yamlvalues.documents(text, NAME) for node in _nodes_in(content))
+
+
+def _piecewise(text: str) -> Iterator[Node]:
+    """The nodes, read entry by entry. Raises ``NotPlainError`` or some error where only the whole tells."""
+    weight = 0
+    for piece in entries(text):
+        if isinstance(piece, Entry):
+            weight += piece.weight
+            yield _node(piece.attributes, 0, piece.name)
+        else:
+            for content, added in yamlvalues.documents(piece, NAME):
+                if not isinstance(content, LinedMap):
+                    raise NotPlainError
+                weight += added
+                yield from _nodes_in(content)
+        if weight > yamlvalues.MAX_WEIGHT:
+            raise NotPlainError
+
+
+def _nodes_in(content: Any) -> Iterator[Node]:
+    if isinstance(content, LinedMap):
+        for name, entry in content.items():
+            line = content.lines[name]
+            if not isinstance(name, str) or type(name) is not str:
+                raise bad_nodes(NAME, f"the name {shown(printed(name))} is no text; put it in quotes.", line)
+            yield _node(_entry(entry, line), line, name)
+    elif isinstance(content, LinedList):
+        for entry in content:
+            line = entry.line if isinstance(entry, LinedMap) else content.line
+            yield _node(_entry(entry, line), line)
 
 
 def _entry(entry: Any, line: int) -> LinedMap:
@@ -61,30 +90,44 @@ def _entry(entry: Any, line: int) -> LinedMap:
     return entry
 
 
-def _node(entry: dict[str, Any], line: int) -> Node:
-    attributes = {}
+def _node(entry: dict[str, Any], line: int, name: str | None = None) -> Node:
+    attributes: dict[str, str] = {}
     for key, value in entry.items():
-        # a list in one of the original's own fields counts as its first item, one in any other attribute is printed
-        item = (
-            (value[0] if value else None) if key in PROPERTIES and key != TAGS and isinstance(value, list) else value
-        )
-        if item is not None and key not in _IGNORED and key != TAGS:
-            attributes[key] = printed(item)
-    if NODE_NAME not in attributes:
+        if key not in _IGNORED:
+            text = value if type(value) is str else _text(key, value)
+            if text is not None:
+                attributes[key] = text
+    own = attributes.pop(NODE_NAME, None)
+    named = own if name is None else name
+    if named is None:
         raise bad_nodes(NAME, "a node in a list has no 'nodename'; name it.", line)
-    return node_of(attributes[NODE_NAME], attributes, _tags(entry.get(TAGS)))
+    return Node(name=named, attributes=attributes, tags=_tags(entry.get(TAGS)))
+
+
+def _text(key: str, value: Any) -> str | None:
+    """A list in one of the original's own fields counts as its first item, one in any other attribute is printed."""
+    if isinstance(value, list) and key in PROPERTIES:
+        value = value[0] if value else None
+    return None if value is None else printed(value)
 
 
 def _tags(value: Any) -> list[str]:
     if value is None:
         return []
     if type(value) is str:
-        found = [trim(tag) for tag in split(value, ",")]
+        found = split(value, ",")
     elif isinstance(value, list):
-        found = [trim(printed(tag)) for tag in value if tag is not None]
+        found = [printed(tag) for tag in value if tag is not None]
     else:
-        return [trim(printed(value))]
-    return [tag for tag in found if tag]
+        found = [printed(value)]
+    tags = tuple(sorted({tag for each in found if (tag := trim(each))}))
+    return _shared(tags) if sum(map(len, tags)) <= _MAX_SHARED_CHARS else list(tags)
+
+
+@lru_cache(maxsize=1024)
+def _shared(tags: tuple[str, ...]) -> list[str]:
+    """One list for all nodes with these tags: a hundred thousand lists are a pause of the garbage collector."""
+    return list(tags)
 
 
 def write(nodes: Iterable[Node]) -> str:

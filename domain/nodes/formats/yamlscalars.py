@@ -29,6 +29,9 @@ _TIMESTAMP: Final = re.compile(
     (?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::?[0-9]{2})?))?)\Z""",
     re.VERBOSE,
 )
+_PATTERNS: Final = (("bool", _BOOL), ("int", _INT), ("float", _FLOAT), ("null", _NULL), ("timestamp", _TIMESTAMP))
+BEGINNINGS: Final = frozenset("yYnNtTfFoO~ <+-.0123456789")
+"""What a plain scalar begins with that may be no text."""
 
 
 class Moment(str):
@@ -53,21 +56,23 @@ def resolved(value: str, tag: str | None, *, plain: bool) -> Any:
     return reader(value)
 
 
+def plain(value: str) -> Any:
+    """The value of a plain scalar without a tag. Raises as :func:`resolved` does."""
+    tag = _implied(value)
+    return value if tag == "str" else _READERS[tag](value)
+
+
 def is_plain(value: str) -> bool:
     """Whether a text may stand without quotes and still be a text."""
     return _implied(value) == "str"
 
 
 def _implied(value: str) -> str:
+    if value and value[0] not in BEGINNINGS:
+        return "str"
     if value == "<<":
         return "merge"
-    for tag, pattern in (
-        ("bool", _BOOL),
-        ("int", _INT),
-        ("float", _FLOAT),
-        ("null", _NULL),
-        ("timestamp", _TIMESTAMP),
-    ):
+    for tag, pattern in _PATTERNS:
         if pattern.match(value):
             return tag
     return "str"

@@ -16,13 +16,14 @@ from domain.nodes.formats.yamlscalars import PREFIX, Merge, resolved
 
 MAX_WEIGHT: Final = 64 << 20
 """Of one document: its characters and 16 a value, counting what an alias repeats as often as it is repeated."""
-_VALUE_WEIGHT: Final = 16
+VALUE_WEIGHT: Final = 16
 _COLLECTIONS: Final = (None, "!", f"{PREFIX}map", f"{PREFIX}seq")
 
 
 class LinedMap(dict[Any, Any]):
     """A map that knows its line, and that of each key."""
 
+    __slots__ = ("line", "lines")
     line: int
     lines: dict[Any, int]
 
@@ -30,6 +31,7 @@ class LinedMap(dict[Any, Any]):
 class LinedList(list[Any]):
     """A list that knows its line."""
 
+    __slots__ = ("line",)
     line: int
 
 
@@ -40,12 +42,13 @@ class _Frame:
     is_map: bool
     line: int
     anchor: str | None
-    parts: list[tuple[Any, int]] = field(default_factory=list)
-    weight: int = _VALUE_WEIGHT
+    values: list[Any] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    weight: int = VALUE_WEIGHT
 
 
-def documents(text: str, format_name: str) -> Iterator[Any]:
-    """The value of each document: texts, numbers, true and false, None, ``LinedMap`` and ``LinedList``.
+def documents(text: str, format_name: str) -> Iterator[tuple[Any, int]]:
+    """Each document's value and weight: texts, numbers, true and false, None, ``LinedMap`` and ``LinedList``.
 
     Raises ``invalid_message`` with the line for what is no YAML, or too much of it.
     """
@@ -68,47 +71,58 @@ class _Composer:
         self._anchors: dict[str, tuple[Any, int]] = {}
         self._line = 0
 
-    def documents(self, text: str) -> Iterator[Any]:
-        for event in yaml.parse(text, Loader=LOADER):
-            self._line = position_at(event.start_mark).line
-            if isinstance(event, yaml.DocumentStartEvent):
-                self._anchors.clear()
-                self._frames = [_Frame(is_map=False, line=self._line, anchor=None)]
-            elif isinstance(event, yaml.DocumentEndEvent):
-                yield from (value for value, _ in self._frames[0].parts)
-            else:
-                self._follow(event)
+    def documents(self, text: str) -> Iterator[tuple[Any, int]]:
+        # asked directly: the parser's own generator asks twice for every event
+        loader = LOADER(text)
+        try:
+            while (event := loader.get_event()) is not None:
+                if (mark := event.start_mark) is not None:
+                    self._line = mark.line + 1
+                if isinstance(event, yaml.DocumentStartEvent):
+                    self._anchors.clear()
+                    self._frames = [_Frame(is_map=False, line=self._line, anchor=None)]
+                elif isinstance(event, yaml.DocumentEndEvent):
+                    ended = self._frames[0]
+                    yield from ((value, ended.weight) for value in ended.values)
+                else:
+                    self._follow(event)
+        finally:
+            loader.dispose()
 
     def _follow(self, event: yaml.Event) -> None:
         if isinstance(event, yaml.ScalarEvent):
             self._scalar(event)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            self._begin(event)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            frame = self._frames.pop()
+            self._add(self._map(frame) if frame.is_map else _list(frame), frame.weight, frame.anchor)
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
                 raise self._error("an alias has no anchor before it, or contains itself; write the value out")
             self._add(*self._anchors[event.anchor], None)
-        elif isinstance(event, yaml.CollectionStartEvent):
-            if event.tag not in _COLLECTIONS:
-                raise self._error(f"the tag {str(event.tag)[:60]!r} is not read; take it away")
-            if len(self._frames) > MAX_DEPTH:
-                raise self._error(f"more than {MAX_DEPTH} lists and maps inside one another; flatten it")
-            is_map = isinstance(event, yaml.MappingStartEvent)
-            self._frames.append(_Frame(is_map=is_map, line=self._line, anchor=event.anchor))
-        elif isinstance(event, yaml.CollectionEndEvent):
-            frame = self._frames.pop()
-            self._add(self._map(frame) if frame.is_map else _list(frame), frame.weight, frame.anchor)
+
+    def _begin(self, event: yaml.CollectionStartEvent) -> None:
+        if event.tag not in _COLLECTIONS:
+            raise self._error(f"the tag {str(event.tag)[:60]!r} is not read; take it away")
+        if len(self._frames) > MAX_DEPTH:
+            raise self._error(f"more than {MAX_DEPTH} lists and maps inside one another; flatten it")
+        is_map = isinstance(event, yaml.MappingStartEvent)
+        self._frames.append(_Frame(is_map=is_map, line=self._line, anchor=event.anchor))
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         try:
             value = resolved(event.value, event.tag, plain=event.implicit[0])
         except ValueError as error:
             raise self._error(str(error)) from error
-        self._add(value, _VALUE_WEIGHT + len(event.value), event.anchor)
+        self._add(value, VALUE_WEIGHT + len(event.value), event.anchor)
 
     def _add(self, value: Any, weight: int, anchor: str | None) -> None:
         if anchor is not None:
             self._anchors[anchor] = (value, weight)
         frame = self._frames[-1]
-        frame.parts.append((value, self._line))
+        frame.values.append(value)
+        frame.lines.append(self._line)
         frame.weight += weight
         if frame.weight > MAX_WEIGHT:
             raise self._error("too many values, or aliases repeat too much; split the document")
@@ -116,7 +130,7 @@ class _Composer:
     def _map(self, frame: _Frame) -> LinedMap:
         own, merged = LinedMap(), LinedMap()
         own.line, own.lines, merged.lines = frame.line, {}, {}
-        for (key, line), (value, _) in zip(frame.parts[::2], frame.parts[1::2], strict=True):
+        for key, value, line in zip(frame.values[::2], frame.values[1::2], frame.lines[::2], strict=True):
             if key is Merge:
                 self._merge(merged, value)
             elif isinstance(key, list | dict):
@@ -145,6 +159,6 @@ class _Composer:
 
 
 def _list(frame: _Frame) -> LinedList:
-    items = LinedList(value for value, _ in frame.parts)
+    items = LinedList(frame.values)
     items.line = frame.line
     return items
