@@ -61,7 +61,7 @@ class Keeper:
         """Start what is due; how long until the next one is."""
         now = datetime.now(UTC)
         soonest = now + timedelta(seconds=_LOOK_EVERY_S)
-        for key, due in self._planned():
+        for key, due in self._planned(now):
             if key in self._running:
                 continue
             if due <= now:
@@ -70,11 +70,11 @@ class Keeper:
                 soonest = min(soonest, due)
         return max(0.0, (soonest - now).total_seconds())
 
-    def _planned(self) -> Iterator[tuple[Key, datetime]]:
+    def _planned(self, now: datetime) -> Iterator[tuple[Key, datetime]]:
         for project, sources in list(self._store.known.items()):
             for source in sources.sources:
                 state = self._store.states.get((project, source.name))
-                due = due_at(source, state)
+                due = due_at(source, state, now)
                 if state is not None and state.error is not None and state.error.code in _NOBODY:
                     due = self._again_at(state.checked_at) or due
                 if due is not None:

@@ -152,12 +152,12 @@ class Refresher:
         return source.name not in now or digest_of(now[source.name]) != digest_of(source)
 
 
-def due_at(source: SourceDefinition, state: SourceState | None) -> datetime | None:
+def due_at(source: SourceDefinition, state: SourceState | None, now: datetime) -> datetime | None:
     """When a source is to be refreshed by itself; None: not at all. What was never asked, or changed, is due now."""
     if not source.enabled:
         return None
     if state is None or state.checked_at is None or state.definition != digest_of(source):
-        return datetime.now(UTC) if state is None or not state.refreshing_until else state.refreshing_until
+        return now if state is None or not state.refreshing_until else state.refreshing_until
     if not source.interval_s:
         return None
     planned = state.checked_at + timedelta(seconds=source.interval_s)

@@ -33,7 +33,7 @@ async def test_a_source_from_its_first_to_its_last_day(system: System, tmp_path:
     assert "added lab (file), asking a runner of LAB" in added.text
     assert "r1 (Healthy) bears the plugin, version " in added.text
     assert "lab: 2 nodes, 2 added, 0 changed, 0 gone; r1 answered in " in added.text
-    again = await cli("nodes", "source", "add", "lab", "--type", "file")
+    again = await cli("nodes", "source", "add", "lab", "--type", "file", "--tags", "LAB")
     assert (again.code, "choose another name" in again.err) == (exits.ERROR, True)
 
     listed = await cli("nodes", "source", "list", env={"COLUMNS": "80"})

@@ -126,18 +126,17 @@ def test_what_was_never_asked_or_was_changed_is_due_now() -> None:
     for known in (None, SourceState(project="p", source="web"), state(), state(checked_at=now).__class__(
         project="p", source="web", definition="another", checked_at=now
     )):  # fmt: skip
-        due = due_at(SOURCE, known)
-        assert due is not None
-        assert due - now < timedelta(seconds=1)
+        due = due_at(SOURCE, known, now)
+        assert due == now
 
 
 def test_what_was_asked_is_due_after_its_interval_and_not_while_it_is_being_asked() -> None:
     now = datetime.now(UTC)
     until = now + timedelta(hours=1)
-    assert due_at(SOURCE, state(checked_at=now)) == now + timedelta(seconds=300)
-    assert due_at(SOURCE, state(checked_at=now, refreshing_until=until)) == until
-    assert due_at(msgspec.structs.replace(SOURCE, interval_s=0.0), state(checked_at=now)) is None
-    assert due_at(msgspec.structs.replace(SOURCE, enabled=False), None) is None
+    assert due_at(SOURCE, state(checked_at=now), now) == now + timedelta(seconds=300)
+    assert due_at(SOURCE, state(checked_at=now, refreshing_until=until), now) == until
+    assert due_at(msgspec.structs.replace(SOURCE, interval_s=0.0), state(checked_at=now), now) is None
+    assert due_at(msgspec.structs.replace(SOURCE, enabled=False), None, now) is None
 
 
 def test_times_are_no_reason_to_ask_anew() -> None:
