@@ -8,13 +8,13 @@ from typing import cast
 import msgspec
 import pytest
 
+from bus.sets import SetsInUse
 from schemas.codec import decode, encode
 from schemas.errors import RunbusError
 from schemas.events import AbortRequested, Assignment
 from schemas.states import ExecutionState
 from schemas.tokens import TagSet
 from services.dispatcher.live import LiveExecutions
-from bus.sets import SetsInUse
 from services.dispatcher.unassigned import UnassignedWatch
 from tests.support.centre import SUBJECTS, Centre, FoldedLive
 
