@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from domain.calm import uncollected
 from domain.nodes.selection import by_name
 from schemas.nodes import Node
 
@@ -28,12 +29,13 @@ def merged(lists: Sequence[Sequence[Node]], *, attributes: bool = True) -> list[
     filled = [nodes for nodes in lists if nodes]
     if len(filled) < 2:
         return list(filled[0]) if filled else []
-    found: dict[str, Node] = {}
-    for nodes in filled:
-        for node in nodes:
-            before = found.get(node.name)
-            found[node.name] = node if before is None or not attributes else _over(before, node)
-    return by_name(list(found.values()))
+    with uncollected():
+        found: dict[str, Node] = {}
+        for nodes in filled:
+            for node in nodes:
+                before = found.get(node.name)
+                found[node.name] = node if before is None or not attributes else _over(before, node)
+        return by_name(list(found.values()))
 
 
 def difference(before: Iterable[Node], after: Iterable[Node]) -> Difference:

@@ -13,6 +13,7 @@ from bus.connection import Bus
 from bus.nodes import nodes_of
 from bus.parcels import Parcels
 from bus.sets import SetsInUse
+from domain.calm import uncollected
 from domain.fleet import TAKES_WORK, why_nobody
 from domain.selection import tag_set_of
 from schemas import catalog
@@ -116,7 +117,9 @@ class Asker:
             return Answer(answer, None)
         lines = await self._parcels.get(answer.parcel)
         await self._discard(answer.parcel)
-        return Answer(msgspec.structs.replace(answer, nodes=await nodes_of(lines), parcel=""), lines)
+        with uncollected():
+            nodes = await nodes_of(lines)
+        return Answer(msgspec.structs.replace(answer, nodes=nodes, parcel=""), lines)
 
     async def _request(self, subject: str, request: DiscoverRequest) -> Discovery:
         """A request to a set that was just added waits for its first runner for a moment."""

@@ -15,6 +15,7 @@ from bus.bucket import Bucket, StaleRevisionError
 from bus.follow import Follower
 from bus.nodes import lines_of, nodes_of
 from bus.parcels import Parcels
+from domain.calm import uncollected
 from domain.nodes.merging import merged
 from schemas.errors import ErrorCode, RunbusError
 from schemas.nodes import Inventory, Node, StoredNodes
@@ -180,7 +181,11 @@ class Inventories:
 
     async def _list(self, project: str, parcel: str) -> list[Node]:
         known = self._lists[project].get(parcel)
-        return await nodes_of(await self._store.get(parcel)) if known is None else known
+        if known is not None:
+            return known
+        lines = await self._store.get(parcel)
+        with uncollected():
+            return await nodes_of(lines)
 
     def _hold(self, held: Held) -> None:
         project = held.record.project

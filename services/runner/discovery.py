@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from bus.endpoint import internal_error
+from domain.calm import uncollected
 from domain.context.masking import Masker
 from domain.nodes.selection import by_name
 from runbus.plugin import Discovered, Node, NodeSource, ProcessOutput, SourceError, SourceFailure
@@ -202,6 +203,11 @@ def _converted(plugin: type[NodeSource], settings: dict[str, str], question: Que
 
 def _sound(found: Discovered, warnings: Sequence[str], masker: Masker) -> Discovered:
     """Sorted, of a repeated name the last, without secrets."""
+    with uncollected():
+        return _put_in_order(found, warnings, masker)
+
+
+def _put_in_order(found: Discovered, warnings: Sequence[str], masker: Masker) -> Discovered:
     nodes = {node.name: node for node in found.nodes}
     said = [masker.mask(text) for text in (*warnings, *found.warnings)]
     if repeated := len(found.nodes) - len(nodes):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -89,11 +90,11 @@ class Lab(NamedTuple):
     runner: Part
 
 
-async def with_lab(system: System, *, copies: int = 1) -> Lab:
-    """A centre, and one runner, of the lab."""
+async def with_lab(system: System, *, copies: int = 1, **settings: Any) -> Lab:
+    """A centre, and one runner, of the lab; the settings are the runner's."""
     await system.up()
     parts = await nodesources(system, copies)
-    runner = system.start_runner("r1", "lab")
+    runner = system.start_runner("r1", "lab", **settings)
     await system.runners_ready("r1")
     return Lab(parts, runner)
 
@@ -113,6 +114,13 @@ async def nodesources(system: System, copies: int = 1) -> list[Part]:
 
     await eventually(answer, within_s=20.0, what=f"{copies} copies of the nodesource answer")
     return parts
+
+
+async def here_on(system: System, filter_text: str, node: str) -> None:
+    """A job that this filter sends to this one node succeeds there."""
+    run = await system.run("echo here $RD_NODE_NAME", "lab", nodes=NodeDispatch(filter=filter_text))
+    assert run.state is ExecutionState.SUCCEEDED, run.error
+    assert await system.output(run.id) == f"here {node}\n".encode()
 
 
 async def state_where(
@@ -136,9 +144,7 @@ async def test_from_a_source_to_a_job_on_one_of_its_nodes(system: System, tmp_pa
     state = await refresh(system)
     assert (state.runner, state.count, state.error) == ("r1", 2, None)
     assert await names(system, "tags: found") == ["web1", "web2"]
-    run = await system.run("echo here $RD_NODE_NAME", "lab", nodes=NodeDispatch(filter="name: web2"))
-    assert run.state is ExecutionState.SUCCEEDED
-    assert await system.output(run.id) == b"here web2\n"
+    await here_on(system, "name: web2", "web2")
 
 
 async def test_a_refresh_tells_what_has_changed_and_leaves_what_has_not_alone(system: System, tmp_path: Path) -> None:
@@ -293,3 +299,16 @@ async def test_a_secret_is_refused_where_it_is_written(system: System) -> None:
     source = SourceDefinition(name="k", type="kubernetes", config={"token": "swordfish"})
     error = await refused(ErrorCode.INVALID_SOURCE, lambda: put(system, source))
     assert "swordfish" not in error.message
+
+
+async def test_a_job_on_a_host_of_an_ansible_inventory(system: System, tmp_path: Path) -> None:
+    programs = Path(sys.executable).parent
+    if not (programs / "ansible-inventory").exists():
+        pytest.skip("ansible-core is not installed")
+    await with_lab(system)
+    (tmp_path / "hosts").write_text("[shop]\nweb1 ansible_host=127.0.0.1\n")
+    config = {"ansible-inventory": str(tmp_path / "hosts"), "ansible-binaries-dir-path": str(programs)}
+    await load(system, "web1: {node-executor: local}")
+    await put(system, SourceDefinition(name="lab", type="ansible", config=config, runner=LAB, interval_s=0.0))
+    assert (await refresh(system)).error is None
+    await here_on(system, "tags: shop", "web1")

@@ -15,10 +15,15 @@ import pytest
 from aiohttp import ClientSession, UnixConnector, web
 
 from runbus.plugin import Discovered, Node, ProcessExit, SourceError, SourceFailure
+from schemas.jobs import NodeDispatch
+from schemas.sources import SourceDefinition
+from schemas.states import ExecutionState
 from services.runner.discovery import Asked, Question
 from services.runner.nodes.docker.service import DockerService
 from services.runner.sources.docker import Config, DockerContainers
+from tests.integration.test_node_sources import LAB, put, refresh, with_lab
 from tests.support.nodecontext import RecordingContext
+from tests.support.system import System
 
 from .engine import Engine
 from .serving import served
@@ -199,3 +204,18 @@ async def test_a_container_that_is_gone_in_between_is_left_out(fleet: Fleet, tmp
         found = await _discover(tmp_path, settings)
     assert [node.name for node in found.nodes] == [fleet.idle[:12], fleet.web[:12]]
     assert found.warnings == [f"debug: {host} listed 3 containers and described 2"]
+
+
+async def test_from_the_engine_to_a_job_in_a_container(fleet: Fleet, system: System) -> None:
+    await with_lab(system)
+    host = {"docker-host": fleet.engine.host} if fleet.engine.host else {}
+    source = SourceDefinition(
+        name="box", type="docker-container-model-source", config={"filter": fleet.filter, **host}, runner=LAB,
+        interval_s=0.0,
+    )  # fmt: skip
+    await put(system, source)
+    state = await refresh(system, "box")
+    assert (state.error, state.count) == (None, 1)
+    run = await system.run("head -c 7 /proc/1/cmdline", "lab", nodes=NodeDispatch(filter="tags: docker"))
+    assert run.state is ExecutionState.SUCCEEDED, run.error
+    assert await system.output(run.id) == b"/bin/sh"

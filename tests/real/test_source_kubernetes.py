@@ -18,14 +18,17 @@ import pytest
 
 from runbus.plugin import SourceFailure
 from schemas.errors import ErrorCode, RunbusError
+from schemas.sources import SourceDefinition
 from services.runner.discovery import Discoverer, Question
 from services.runner.inventory import PluginInventory
 from services.runner.keys import KeyDirectory
 from services.runner.sources.kubernetes import KubernetesContainers, access, listing
+from tests.integration.test_node_sources import LAB, here_on, put, refresh, with_lab
 from tests.support.kubeaccess import asked, discover, kubeconfig, refused, settings
 from tests.support.kubecerts import Authority
 from tests.support.kubepods import not_ready, pod
 from tests.support.kubestand import READER_TOKEN, STRANGER_TOKEN, StandIn, serving
+from tests.support.system import System
 
 from . import kubeapi
 from .engine import MissingError
@@ -291,3 +294,20 @@ async def test_through_a_runner_with_the_token_as_a_key(api: Api, tmp_path: Path
 
 def encoded(file: Path) -> str:
     return base64.b64encode(file.read_bytes()).decode()
+
+
+async def test_from_the_api_to_a_job_on_a_node(api: Api, system: System, tmp_path: Path) -> None:
+    await api.put([pod("shop", "web", namespace=api.namespace)])
+    (tmp_path / "keys").mkdir()
+    key = tmp_path / "keys" / "reader"
+    key.write_text(READER_TOKEN)
+    key.chmod(0o600)
+    await with_lab(system, keys_dir=str(tmp_path / "keys"))
+    config = by_url(api, token="keys/reader", namespace_filter=api.namespace, attributes="node-executor=local")
+    source = SourceDefinition(
+        name="pods", type="kubernetes-resource-model", config=config, runner=LAB, interval_s=0.0
+    )  # fmt: skip
+    await put(system, source)
+    state = await refresh(system, "pods")
+    assert (state.error, state.count) == (None, 1)
+    await here_on(system, "tags: pods", "shop-web")

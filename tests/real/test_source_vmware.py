@@ -14,10 +14,13 @@ import pytest
 
 from runbus.plugin import Discovered, Node, SourceError, SourceFailure
 from schemas.errors import ErrorCode, RunbusError
+from schemas.sources import SourceDefinition
 from services.runner.discovery import Discoverer, Question
 from services.runner.inventory import PluginInventory
 from services.runner.keys import KeyDirectory
 from services.runner.sources.vmware import VmwareConfig, VmwareMachines
+from tests.integration.test_node_sources import LAB, here_on, listed, put, refresh, with_lab
+from tests.support.system import System
 from tests.support.waiting import eventually
 
 from .vcsim import PASSWORD, USER, Vcsim, simulator
@@ -245,3 +248,20 @@ async def test_the_loop_goes_on_meanwhile(vcenter: Vcsim) -> None:
     await _discover(vcenter.config())
     turning.cancel()
     assert turns > 10
+
+
+async def test_from_the_vcenter_to_a_job_on_a_machine(vcenter: Vcsim, system: System, tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    key = tmp_path / "keys" / "vcenter"
+    key.write_text(PASSWORD)
+    key.chmod(0o600)
+    await with_lab(system, keys_dir=str(tmp_path / "keys"))
+    config = {
+        "url": vcenter.url, "username": USER, "password-storage-path": "keys/vcenter",
+        "ssl-ca-cert": str(vcenter.tls / "ca.pem"), "attributes": "node-executor=local",
+    }  # fmt: skip
+    await put(system, SourceDefinition(name="vms", type="vmware", config=config, runner=LAB, interval_s=0.0))
+    state = await refresh(system, "vms")
+    assert state.error is None
+    node = (await listed(system, "tags: vmware")).nodes[0].name
+    await here_on(system, f"name: {node}", node)

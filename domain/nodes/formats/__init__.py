@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from domain.calm import uncollected
 from domain.nodes.errors import bad_nodes, shown
 from domain.nodes.formats import resourcejson, resourcexml, resourceyaml
 from schemas.nodes import Node
@@ -30,7 +31,9 @@ NAMES: Final = tuple(_READERS)
 
 def read_nodes(format_name: str, document: bytes | str) -> list[Node]:
     """The nodes of a document, sorted by name, each name once. Raises ``invalid_message``, with its line."""
-    return _READERS[_known(format_name)](document)
+    reader = _READERS[_known(format_name)]
+    with uncollected():
+        return reader(document)
 
 
 def write_nodes(format_name: str, nodes: Iterable[Node]) -> str:
