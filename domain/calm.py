@@ -1,4 +1,4 @@
-"""Work on very many objects without looking for garbage among them: that stops everything for tens of milliseconds."""
+"""Work on very many objects without looking for garbage among them, which would stop everything for a while."""
 
 from __future__ import annotations
 

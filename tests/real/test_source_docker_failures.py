@@ -21,6 +21,8 @@ from services.runner.sources.docker import Config, DockerContainers
 
 from .serving import Answer, Authority, served
 
+pytestmark = pytest.mark.slow
+
 _NOBODY = 65534
 _IDS = [f"{number:064x}" for number in range(40)]
 

@@ -33,6 +33,8 @@ from tests.support.system import System
 from . import kubeapi
 from .engine import MissingError
 
+pytestmark = pytest.mark.slow
+
 Put = Callable[[list[dict[str, Any]]], Awaitable[None]]
 
 

@@ -21,6 +21,8 @@ from tests.support.kubecerts import Authority
 from tests.support.kubepods import pod
 from tests.support.kubestand import READER_TOKEN, StandIn, serving, status
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def stand(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[StandIn]:

@@ -25,6 +25,8 @@ from tests.support.waiting import eventually
 
 from .vcsim import PASSWORD, USER, Vcsim, simulator
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def vcenter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vcsim]:

@@ -23,6 +23,8 @@ from tests.support.waiting import eventually
 from .serving import Authority, served
 from .vcsim import PASSWORD, USER, Vcsim, simulator
 
+pytestmark = pytest.mark.slow
+
 _NO_CONTEXT: Any = None
 
 
