@@ -14,7 +14,18 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import dispatch, engine, footprint, latency, logs, nodes, sources, throughput
+from benchmarks import (
+    ansible_inventory,
+    dispatch,
+    engine,
+    footprint,
+    latency,
+    logs,
+    node_formats,
+    nodes,
+    sources,
+    throughput,
+)
 from benchmarks.bench_ledger import run as run_ledger
 from benchmarks.machine import Machine, Origin, machine, origin
 from benchmarks.report import Row, Step, as_console, as_markdown, short
@@ -23,7 +34,8 @@ from bus.logs import configure
 
 RESULTS: Final = Path(__file__).parent / "results"
 PARTS: Final = (
-    "footprint", "latency", "throughput", "logs", "up", "engine", "nodes", "sources", "dispatch", "ledger"
+    "footprint", "latency", "throughput", "logs", "up", "engine", "nodes", "sources", "formats", "dispatch",
+    "ledger",
 )  # fmt: skip
 
 
@@ -37,6 +49,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     lines: int = 300_000
     ups: int = 7
     filters: int = 7
+    readings: int = 3
     hosts: int = 200
     rounds: int = 5
     executions: int = 1_000_000
@@ -50,6 +63,7 @@ QUICK: Final = Size(
     lines=50_000,
     ups=3,
     filters=3,
+    readings=1,
     hosts=50,
     rounds=2,
     executions=20_000,
@@ -106,6 +120,10 @@ async def _measure(size: Size, parts: Sequence[str], ansible: str | None) -> lis
             rows += await engine.measure(blocks=size.blocks, step=_steps(progress, "engine", size.blocks))
         if "nodes" in parts:
             rows += await nodes.measure(blocks=size.filters, step=_steps(progress, "node filters", size.filters))
+        if "formats" in parts:
+            step = _steps(progress, "documents of nodes", size.readings)
+            rows += await node_formats.measure(blocks=size.readings, step=step)
+            rows.append(await ansible_inventory.row(blocks=size.rounds))
         if "dispatch" in parts:
             step = _steps(progress, "nodes by ssh", size.rounds)
             rows += await dispatch.measure(nodes=size.hosts, rounds=size.rounds, step=step, ansible=ansible)

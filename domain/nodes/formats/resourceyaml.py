@@ -51,7 +51,7 @@ def _nodes(text: str) -> Iterable[Node]:
 
 def _piecewise(text: str) -> Iterator[Node]:
     """The nodes, read entry by entry. Raises ``NotPlainError`` or some error where only the whole tells."""
-    weight = 0
+    weight = 2 * yamlvalues.VALUE_WEIGHT
     for piece in entries(text):
         if isinstance(piece, Entry):
             weight += piece.weight
@@ -67,15 +67,18 @@ def _piecewise(text: str) -> Iterator[Node]:
 
 
 def _nodes_in(content: Any) -> Iterator[Node]:
+    """The nodes of a document. It is let go of entry by entry: all at once is a pause for other threads."""
     if isinstance(content, LinedMap):
         for name, entry in content.items():
             line = content.lines[name]
             if not isinstance(name, str) or type(name) is not str:
                 raise bad_nodes(NAME, f"the name {shown(printed(name))} is no text; put it in quotes.", line)
+            content[name] = None
             yield _node(_entry(entry, line), line, name)
     elif isinstance(content, LinedList):
-        for entry in content:
+        for number, entry in enumerate(content):
             line = entry.line if isinstance(entry, LinedMap) else content.line
+            content[number] = None
             yield _node(_entry(entry, line), line)
 
 
