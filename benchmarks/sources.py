@@ -102,20 +102,17 @@ async def _asking(running: Site, waits: dict[str, list[float]]) -> AsyncIterator
         return await running.client.bus.client.request("$SRV.PING.runbus-nodesource", b"", timeout=5.0)
 
     async def keep_asking(ask: Callable[[], Awaitable[object]], waited: list[float]) -> None:
-        while True:
+        while not done.is_set():
             waited.append(await _timed(ask))
             await asyncio.sleep(_TICK_S)
 
-    tasks = [
-        asyncio.ensure_future(keep_asking(runner, waits["runner"])),
-        asyncio.ensure_future(keep_asking(nodesource, waits["nodesource"])),
-    ]
+    done = asyncio.Event()  # not cancelled: Python 3.11's wait_for, which nats-py uses, may swallow that
+    asking = asyncio.gather(keep_asking(runner, waits["runner"]), keep_asking(nodesource, waits["nodesource"]))
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        done.set()
+        await asking
 
 
 def _rows(took: dict[str, list[float]]) -> list[Row]:
