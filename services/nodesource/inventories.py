@@ -15,7 +15,7 @@ from bus.bucket import Bucket, StaleRevisionError
 from bus.follow import Follower
 from bus.nodes import lines_of, nodes_of
 from bus.parcels import Parcels
-from domain.calm import uncollected
+from domain.calm import let_go, uncollected
 from domain.nodes.merging import merged
 from schemas.errors import ErrorCode, RunbusError
 from schemas.nodes import Inventory, Node, StoredNodes
@@ -175,9 +175,19 @@ class Inventories:
             in_order = list(lists.values())
             nodes = await asyncio.to_thread(merged, in_order, attributes=record.merge_attributes)
             held = Held(record, revision, nodes)
-            self._lists[project] = lists
-            self._hold(held)
+            old = self._exchanged(held, lists)
+            await asyncio.to_thread(let_go, old)
             return held
+
+    def _exchanged(self, held: Held, lists: dict[str, list[Node]]) -> list[Node]:
+        """Hold this one; the nodes of the one before, to be let go of."""
+        project = held.record.project
+        before, own = self._held.get(project), self._lists[project]
+        old = [node for parcel, nodes in own.items() if parcel not in lists for node in nodes]
+        old += before.nodes if before is not None else []
+        self._lists[project] = lists
+        self._hold(held)
+        return old
 
     async def _list(self, project: str, parcel: str) -> list[Node]:
         known = self._lists[project].get(parcel)

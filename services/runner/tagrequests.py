@@ -14,6 +14,7 @@ from bus.connection import Bus
 from bus.endpoint import Answerer, Route, answer_on
 from bus.nodes import lines_of
 from bus.parcels import Parcels
+from domain.calm import let_go
 from runbus.plugin import Discovered
 from schemas import catalog
 from schemas.nodes import Node
@@ -70,6 +71,10 @@ class TagRequests:
             "nodes.discovered", project=request.project, source=request.source, plugin=request.plugin,
             count=answer.count, unchanged=answer.unchanged, duration_s=round(answer.duration_s, 3),
         )  # fmt: skip
+        if not answer.nodes:
+            mine = list(found.nodes)
+            del found
+            await asyncio.to_thread(let_go, mine)
         return answer
 
     async def _answer(self, request: DiscoverRequest, found: Discovered, version: str, took_s: float) -> Discovery:
