@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
@@ -37,6 +37,9 @@ from schemas.tokens import runner_id
 
 _PROJECTS = click.option("--project", "projects", multiple=True, metavar="P",
                          help="Its project; may be repeated, or several with commas.")  # fmt: skip
+
+_KIND_CHARS: Final = 15
+"""Wide enough for every kind of plugin."""
 
 
 class PingResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.cli.ping.v1"):
@@ -97,7 +100,7 @@ def show(options: Options, name: str) -> None:
     click.echo(nl=bool(reply.runner.plugins))
     for plugin in sorted(reply.runner.plugins, key=lambda each: (each.kind, each.name)):
         problem = f"  {paint('cannot be used:', 'red')} {plugin.problem}" if plugin.problem else ""
-        click.echo(f"{paint('plugin', dim=True)}       {plugin.name} {plugin.version} ({plugin.kind}){problem}")
+        click.echo(f"{paint(plugin.kind.ljust(_KIND_CHARS), dim=True)}{plugin.name} {plugin.version}{problem}")
 
 
 async def _reply(session: Session, name: str) -> RunnerReply:

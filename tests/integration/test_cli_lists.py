@@ -191,7 +191,7 @@ async def test_runners_are_listed_shown_and_pinged(system: System) -> None:
     assert [view.id for view in decode(as_json.out, api.RunnerList).runners] == ["local", "new-1", "web-1"]
     narrow(shown)
     assert facts(shown)["tags"] == "dev, linux"
-    assert "command 0.1.0 (step)" in shown.text
+    assert "\nstep           command 0.1.0\n" in shown.text
     assert re.fullmatch(r"web-1 answers in \d+\.\d ms: running 0 of 50, up for \S+, Runbus \S+\n", ping.text)
     assert pong.json["round_trip_ms"] > 0
     assert pong.json["pong"]["runner"] == "web-1"
