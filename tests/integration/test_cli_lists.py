@@ -206,7 +206,7 @@ async def test_a_plugin_that_cannot_be_loaded_is_shown_with_its_problem(system: 
     system.start_runner("web-1", program=True, env={"PYTHONPATH": str(broken.parent)})
     await system.runners_ready("web-1")
     shown = await cli("runner", "show", "web-1")
-    assert re.search(r"^plugin +broken .*cannot be used: .*no_such_module", shown.text, re.M)
+    assert re.search(r"^step +broken .*cannot be used: .*no_such_module", shown.text, re.M)
 
 
 async def test_tags_of_a_runner_are_changed_at_once(system: System) -> None:
