@@ -229,6 +229,6 @@ def _failed(question: Question, text: str, reason: SourceFailure, masker: Masker
     said = masker.mask(text.removesuffix("."))
     return RunbusError(
         ErrorCode.DISCOVERY_FAILED,
-        f"node source {question.source} ({question.type}): {said}.",
+        f"node source {question.source} ({question.type}): {said}{'' if said.endswith('?') else '.'}",
         details={"source": question.source, "plugin": question.type, "reason": reason},
     )
