@@ -112,6 +112,7 @@ async def test_a_stream_that_comes_later_is_followed(bus: Bus) -> None:
 
 
 @pytest.mark.parametrize("how", ["gracefully", "killed"])
+@pytest.mark.slow
 async def test_a_restart_of_the_server_makes_no_gap_and_no_double(server: EmbeddedServer, how: str) -> None:
     async with connect(server.url, name="runbus-test") as bus:
         await ensure_stream(bus, "S", "s.>")

@@ -122,6 +122,7 @@ async def test_a_name_that_was_never_given_is_lost(parcels: Parcels) -> None:
     assert "not there" in await lost(parcels, f"{1:08x}-{1:016x}-{1:032x}")
 
 
+@pytest.mark.slow
 async def test_a_parcel_ends_with_its_own_time(parcels: Parcels) -> None:
     short, long = await parcels.put(b"short", ttl_s=1), await parcels.put(b"long")
 

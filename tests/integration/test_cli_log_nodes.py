@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
 from schemas.codec import encode
 from schemas.events import AssignmentFinished, AssignmentStarted, Event, ExecutionQueued, LogChunk, LogEntry
 from schemas.jobs import Step
@@ -44,6 +46,7 @@ async def put(system: System) -> None:
         await system.bus.append(system.subjects.event(PROJECT, EXECUTION, assignment, author), encode(event))
 
 
+@pytest.mark.slow
 async def test_lines_bear_their_node_and_can_be_chosen_by_it(system: System) -> None:
     cli = Cli.of(await system.up())
     await put(system)

@@ -55,6 +55,7 @@ async def test_abort_of_what_is_queued_never_starts_it(a1: System, tmp_path: Pat
     assert not (tmp_path / "never").exists()
 
 
+@pytest.mark.slow
 async def test_grandchildren_die_on_abort(a1: System, tmp_path: Path) -> None:
     """One that ignores SIGTERM, in the background of a shell in the background."""
     pids = tmp_path / "pids"
@@ -73,6 +74,7 @@ async def test_grandchildren_die_on_abort(a1: System, tmp_path: Path) -> None:
     assert ended.signal == "SIGTERM", "that of the step's own process"
 
 
+@pytest.mark.slow
 async def test_an_abort_that_needs_sigkill_says_so(a1: System, tmp_path: Path) -> None:
     ready = tmp_path / "ready"
     started = await a1.start(f"trap '' TERM; touch {ready}; while :; do sleep 0.02; done", "linux")
@@ -134,6 +136,7 @@ async def test_the_deadline_passes_while_every_runner_is_full(a1: System, tmp_pa
     assert "while queued" in ended.error.message
 
 
+@pytest.mark.slow
 async def test_the_deadline_passes_while_it_runs(a1: System, tmp_path: Path) -> None:
     with Gate(tmp_path) as gate:
         started = await a1.start(gate.command, "linux", deadline_s=1.0)

@@ -93,6 +93,7 @@ async def test_a_log_that_was_removed_is_not_waited_for(system: System, kept: in
     assert items[-1].last_log_seq == pieces[-1]
 
 
+@pytest.mark.slow
 async def test_a_log_that_is_removed_while_it_is_read_is_not_waited_for(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:

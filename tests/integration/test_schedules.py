@@ -191,6 +191,7 @@ async def test_a_fire_is_skipped_while_a_job_runs_that_may_run_once(system: Syst
     assert gate.most_inside == 1
 
 
+@pytest.mark.slow
 async def test_a_delayed_request_runs_at_its_time_and_once(system: System, tmp_path: Path) -> None:
     await system.up("local")
     diary = tmp_path / "diary"

@@ -193,6 +193,7 @@ async def test_nothing_is_held_for_a_removed_job(system: System) -> None:
         assert await held(system, job) is None
 
 
+@pytest.mark.slow
 async def test_held_messages_come_at_their_time_and_not_before(system: System) -> None:
     await make_schedules_stream(system.bus, system.subjects, replicas=1, ack_wait_s=30.0)
     messages = HeldMessages(system.bus, system.subjects.schedules_stream)

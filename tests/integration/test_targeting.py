@@ -117,6 +117,7 @@ async def test_the_slots_are_never_exceeded_though_several_sets_are_bound(system
         assert gate.entered == 15
 
 
+@pytest.mark.slow
 async def test_a_hundred_jobs_on_three_runners_run_exactly_once_each(system: System, tmp_path: Path) -> None:
     await system.up("a1:linux", "b1:linux", "c1:linux", max_running=4)
     diary = tmp_path / "diary"

@@ -102,6 +102,7 @@ def test_a_command_imports_no_more_than_it_needs(words: tuple[str, ...], absent:
 
 
 @pytest.mark.parametrize("service", ["runner", "dispatcher", "registry", "nodesource"])
+@pytest.mark.slow
 def test_a_service_runs_without_rich(service: str) -> None:
     """It ends at its settings: all that it needs has been imported by then."""
     env = {"PATH": os.environ["PATH"], "RUNBUS_NIX": ""}

@@ -115,6 +115,7 @@ def test_any_bytes_are_a_message_or_refused(data: bytes, message: Message) -> No
 
 @BYTES_PROPERTY
 @given(st.sampled_from(SAMPLES), st.data())
+@pytest.mark.slow
 def test_damaged_messages_are_refused_or_read_as_another(sample: msgspec.Struct, data: st.DataObject) -> None:
     damaged = bytearray(encode(sample))
     for _ in range(data.draw(st.integers(1, 3))):

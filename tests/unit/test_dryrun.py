@@ -80,6 +80,7 @@ def test_a_called_job_that_no_file_has_is_named() -> None:
     assert caught.value.code is ErrorCode.UNKNOWN_JOB
 
 
+@pytest.mark.slow
 def test_ten_thousand_nodes_are_planned() -> None:
     nodes = [Node(name=f"n{number}", tags=["web"]) for number in range(10_000)]
     job = "- name: x\n  nodefilters: {filter: 'tags: web'}\n  sequence: {commands: [{exec: 'echo ${node.name}'}]}\n"

@@ -157,6 +157,7 @@ CHOICES: dict[str, list[object]] = {
 }
 
 
+@pytest.mark.slow
 async def test_every_combination_of_filters_gives_what_a_scan_gives(ledger: Ledger) -> None:
     events = one_of_each()
     await ledger.apply(numbered(events))
@@ -633,6 +634,7 @@ def text_index_problems(path: Path, views: dict[tuple[str, str], ExecutionView])
 
 @settings(max_examples=60, deadline=None)
 @given(events=st.lists(_events, max_size=25), cuts=st.lists(st.integers(0, 25), max_size=6), reopened=st.booleans())
+@pytest.mark.slow
 def test_any_batches_give_the_views_that_folding_gives(events: list[Event], cuts: list[int], reopened: bool) -> None:
     edges = sorted({0, len(events), *(cut for cut in cuts if cut < len(events))})
     batches = [numbered(events)[start:end] for start, end in pairwise(edges)]

@@ -232,6 +232,7 @@ filter_sets = st.lists(
 
 @settings(deadline=None, max_examples=150)
 @given(text, filter_sets, st.lists(st.integers(1, 9), min_size=1), st.sampled_from(["", "2", "9B"]))
+@pytest.mark.slow
 def test_output_comes_out_the_same_however_it_is_cut_and_without_secrets(
     data: bytes, filters: list[LogFilter], sizes: list[int], limit: str
 ) -> None:

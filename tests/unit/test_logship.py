@@ -89,6 +89,7 @@ async def test_what_grows_most_as_json_still_fits(byte: bytes) -> None:
     assert stream_of(log, "stdout") == byte * 1_000_000
 
 
+@pytest.mark.slow
 async def test_a_great_many_tiny_pieces_that_waited_for_the_bus_still_fit() -> None:
     """By turns to both streams while the bus is away: each piece costs more as JSON than it holds."""
     log = ShutLog()

@@ -223,6 +223,7 @@ def test_a_list_of_many_names_with_dots_needs_no_regex() -> None:
     assert len(names(nodes, "name: " + ",".join(each.name for each in nodes))) == 3_000
 
 
+@pytest.mark.slow
 def test_a_regex_that_would_not_end_is_an_error() -> None:
     with pytest.raises(RunbusError, match="simplify it"):
         matches("a: (a|aa)+b", a="a" * 60)

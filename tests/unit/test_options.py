@@ -235,6 +235,7 @@ any_option = st.builds(
 
 @PROPERTY
 @given(st.lists(any_option, max_size=4), st.dictionaries(names, texts | st.lists(texts, max_size=3), max_size=4))
+@pytest.mark.slow
 def test_nothing_but_a_typed_error_is_raised(options: list[Option], values: dict[str, str | list[str]]) -> None:
     try:
         resolved = resolve_options(options, values, job={"x": "y"}, global_values={"g": "h"})

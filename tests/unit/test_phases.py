@@ -264,6 +264,7 @@ def test_any_history_ends_and_no_step_is_carried_out_twice_on_a_node(
     assert history.view.state is end.state
 
 
+@pytest.mark.slow
 def test_deciding_for_thousands_of_nodes_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
     many = {f"=40r{runner}": [f"n{runner}-{number}" for number in range(1000)] for runner in range(10)}
     monkeypatch.setitem(globals(), "DIVISION", many)

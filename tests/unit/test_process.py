@@ -256,6 +256,7 @@ async def test_timeout() -> None:
     assert 0.1 <= result.duration_s < 2
 
 
+@pytest.mark.slow
 async def test_a_child_that_cleans_up_at_sigterm_keeps_its_exit_code_and_its_last_words() -> None:
     script = "trap 'echo cleaned; exit 9' TERM; echo ready; while :; do sleep 100 & wait; done"
     result, out, _ = await abort_when_ready(shell(script))

@@ -147,6 +147,7 @@ CHANGES = st.sampled_from(
 
 @settings(max_examples=150, deadline=None)
 @given(minutes=field(0, 59), hours=field(0, 23), days=DAYS, change=CHANGES, minutes_before=st.integers(0, 1500))
+@pytest.mark.slow
 def test_agrees_with_the_definition(
     minutes: str, hours: str, days: str, change: tuple[str, datetime], minutes_before: int
 ) -> None:

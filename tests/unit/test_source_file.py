@@ -218,6 +218,7 @@ async def test_a_file_that_changes_while_it_is_read(tmp_path: Path, monkeypatch:
     assert "written to while it was read" in await refused("file", SourceFailure.FAILED, file=str(file))
 
 
+@pytest.mark.slow
 async def test_many_nodes_are_read_while_the_runner_works_on(tmp_path: Path) -> None:
     nodes = sample(20_000)
     file = written(tmp_path / "n.yaml", write_nodes("resourceyaml", nodes))

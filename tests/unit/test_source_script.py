@@ -164,6 +164,7 @@ async def test_output_that_holds_no_nodes(tmp_path: Path, body: str, name: str, 
     assert part in message
 
 
+@pytest.mark.slow
 async def test_a_script_that_never_ends_is_ended_at_the_deadline(tmp_path: Path) -> None:
     body = f"trap '' TERM; echo $$ > {tmp_path}/pids; (trap '' TERM; sleep 600) & echo $! >> {tmp_path}/pids; wait"
     began = time.monotonic()
@@ -222,6 +223,7 @@ async def test_settings_that_are_refused(config: dict[str, str], part: str) -> N
     assert part in message
 
 
+@pytest.mark.slow
 async def test_a_long_output(tmp_path: Path) -> None:
     nodes = sample(20_000)
     (tmp_path / "nodes.json").write_text(write_nodes("resourcejson", nodes))

@@ -201,6 +201,7 @@ async def test_what_is_not_part_of_the_assignment(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("timeout", ["1", "${option.x}"])
+@pytest.mark.slow
 async def test_its_own_limit_is_a_failure_that_a_handler_clears(rig: Rig, timeout: str) -> None:
     calls = inner(line("exec sleep 60"), timeout=timeout)
     ran = await rig.run(call("-x 1"), say("2"), calls=calls)

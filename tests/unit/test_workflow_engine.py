@@ -123,6 +123,7 @@ def test_it_always_ends_and_nothing_runs_twice(shape: Shape, dice: random.Random
         assert not any(engine.node_end(node) is NodeEnd.FAILED for node in shape.nodes)
 
 
+@pytest.mark.slow
 def test_hundreds_of_sections_at_once_are_no_matter() -> None:
     """Each end is looked at in its own section only: all of them would be 25 million looks."""
     nodes = [f"n{number}" for number in range(100)]
