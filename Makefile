@@ -27,7 +27,7 @@ up: $(VENV)/runtime.stamp ## NATS, the services and a Local Runner in the foregr
 	@$(BIN)/runbus up
 
 test: $(VENV)/dev.stamp ## the tests, but for the slow ones
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not docker" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not docker" --ignore tests/real $(ARGS)
 
 test-all: $(VENV)/dev.stamp ## the slow ones and those with Docker, too
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not docker" $(ARGS)

@@ -9,6 +9,8 @@ from tests.integration.cli_system import Cli
 from tests.support.schedules import scheduled_job, store
 from tests.support.system import System
 
+pytestmark = pytest.mark.slow
+
 
 async def test_the_next_fires_in_the_jobs_zone_and_in_utc(system: System) -> None:
     cli = Cli.of(await system.up())
@@ -30,7 +32,6 @@ async def test_the_next_fires_in_the_jobs_zone_and_in_utc(system: System) -> Non
     assert found["local"][0].endswith("-01-01T06:30:00+09:00")
 
 
-@pytest.mark.slow
 async def test_a_job_without_a_zone_is_shown_in_the_one_given(system: System) -> None:
     cli = Cli.of(await system.up())
     job = await store(system, scheduled_job("0 0 12 * * ?", schedule_enabled=False))

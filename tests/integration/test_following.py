@@ -20,6 +20,8 @@ from schemas.states import ExecutionState
 from tests.support.system import System
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 PROJECT, EXECUTION = "default", "made-by-hand"
 CHUNK_CHARS: Final = 100_000
 PROMPTLY_S: Final = 5.0
@@ -93,7 +95,6 @@ async def test_a_log_that_was_removed_is_not_waited_for(system: System, kept: in
     assert items[-1].last_log_seq == pieces[-1]
 
 
-@pytest.mark.slow
 async def test_a_log_that_is_removed_while_it_is_read_is_not_waited_for(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:

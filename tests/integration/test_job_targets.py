@@ -19,6 +19,8 @@ from tests.support.automatic import end_of, load, on_nodes, put, run, tags
 from tests.support.system import WAIT_S, System, output_of, refused
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 LOCAL = RunnerSelector(mode=SelectorMode.LOCAL)
 
 

@@ -13,6 +13,8 @@ from schemas.errors import ErrorCode
 from schemas.states import ExecutionState
 from tests.support.system import System, refused
 
+pytestmark = pytest.mark.slow
+
 INNER = """
 - name: inner
   uuid: 00000000-0000-4000-8000-00000000000a
@@ -122,7 +124,6 @@ async def test_scripts_from_elsewhere(system: System, tmp_path: Path) -> None:
     assert await system.output(ended.id) == b"@option.x@ two words\ntwo words two words\n"
 
 
-@pytest.mark.slow
 async def test_the_limit_of_an_option(system: System) -> None:
     await put(
         system, job("a", "[{exec: sleep 60}]", "  timeout: ${option.t}\n  options:\n  - {name: t, value: 1s}\n")

@@ -21,6 +21,8 @@ from schemas.states import ExecutionState
 from tests.support.system import System, refused
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 DEPLOY = """
 - uuid: 11111111-1111-4111-8111-111111111111
   name: deploy

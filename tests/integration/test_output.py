@@ -17,6 +17,8 @@ from tests.support.processes import peak_rss_bytes
 from tests.support.system import System, output_of, script
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 MIB = 1024 * 1024
 
 
@@ -169,7 +171,6 @@ async def test_lines_of_two_streams_by_turns_come_complete(local: System) -> Non
     ("size_mb", "limit_mb"),
     [(20, 100), pytest.param(1000, 100, marks=[pytest.mark.slow, pytest.mark.timeout(300)])],
 )
-@pytest.mark.slow
 async def test_a_large_output_with_a_slow_follower_takes_bounded_memory(
     system: System, size_mb: int, limit_mb: int
 ) -> None:

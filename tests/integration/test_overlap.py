@@ -20,6 +20,8 @@ from tests.support.gate import Gate
 from tests.support.system import System, refused
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Iterator[Gate]:

@@ -19,6 +19,8 @@ from tests.support.gate import Gate
 from tests.support.system import System, refused, request, script
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def fleet(system: System) -> System:

@@ -36,6 +36,8 @@ from tests.support.schedules import (
 from tests.support.system import System, refused, request
 from tests.support.waiting import eventually, never
 
+pytestmark = pytest.mark.slow
+
 
 async def nobody_accepts(_request: RunRequest, _fresh_id: str) -> ExecutionView:
     raise AssertionError("this copy takes nothing")
@@ -49,7 +51,6 @@ async def delayer(system: System) -> Schedules:
     )
 
 
-@pytest.mark.slow
 async def test_a_job_fires_every_second_once_with_two_dispatchers(system: System, tmp_path: Path) -> None:
     await system.up("local")
     system.start_dispatcher()
@@ -64,7 +65,6 @@ async def test_a_job_fires_every_second_once_with_two_dispatchers(system: System
     assert {view.id for view in views} <= set(runs)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("switch", ["schedule_enabled", "execution_enabled", "schedule"])
 async def test_a_job_whose_switch_is_turned_off_fires_no_more(system: System, switch: str) -> None:
     await system.up("local")
@@ -159,7 +159,6 @@ async def test_what_is_not_a_fire_is_dropped(system: System) -> None:
     await eventually(lambda: nothing_due(system), what="it is dealt with")
 
 
-@pytest.mark.slow
 async def test_a_run_that_is_refused_is_an_execution_that_failed(system: System) -> None:
     await system.up()
     selector = RunnerSelector(mode=SelectorMode.TAGS, filter="nobody-bears-this")
@@ -171,7 +170,6 @@ async def test_a_run_that_is_refused_is_an_execution_that_failed(system: System)
     assert first.job == job.ref
 
 
-@pytest.mark.slow
 async def test_a_fire_is_skipped_while_a_job_runs_that_may_run_once(system: System, tmp_path: Path) -> None:
     await system.up("local")
     with Gate(tmp_path) as gate:
@@ -191,7 +189,6 @@ async def test_a_fire_is_skipped_while_a_job_runs_that_may_run_once(system: Syst
     assert gate.most_inside == 1
 
 
-@pytest.mark.slow
 async def test_a_delayed_request_runs_at_its_time_and_once(system: System, tmp_path: Path) -> None:
     await system.up("local")
     diary = tmp_path / "diary"

@@ -17,6 +17,8 @@ from tests.support.gate import Gate
 from tests.support.system import System, refused, request
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 
 async def test_a_job_for_two_tags_runs_only_where_both_are_borne(system: System) -> None:
     await system.up("both:linux,dev", "more:linux,dev,gpu", "one:linux", "other:dev")
@@ -117,7 +119,6 @@ async def test_the_slots_are_never_exceeded_though_several_sets_are_bound(system
         assert gate.entered == 15
 
 
-@pytest.mark.slow
 async def test_a_hundred_jobs_on_three_runners_run_exactly_once_each(system: System, tmp_path: Path) -> None:
     await system.up("a1:linux", "b1:linux", "c1:linux", max_running=4)
     diary = tmp_path / "diary"
