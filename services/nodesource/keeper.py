@@ -17,6 +17,8 @@ from services.nodesource.store import Key, SourceStore
 _LOOK_EVERY_S: Final = 60.0
 _AGAIN_AFTER_S: Final = 5.0
 """How soon a source that nobody could be asked for is tried again once the runners have changed."""
+_FIRST_WORD: Final = timedelta(seconds=2)
+"""Whoever stores a source asks it at once, and is told what has changed: only then is it asked by itself."""
 _NOBODY: Final = frozenset({ErrorCode.NO_RUNNER, ErrorCode.PLUGIN_NOT_FOUND})
 
 log = structlog.get_logger("nodesource")
@@ -61,7 +63,7 @@ class Keeper:
         """Start what is due; how long until the next one is."""
         now = datetime.now(UTC)
         soonest = now + timedelta(seconds=_LOOK_EVERY_S)
-        for key, due in self._planned(now):
+        for key, due in self._planned():
             if key in self._running:
                 continue
             if due <= now:
@@ -70,11 +72,11 @@ class Keeper:
                 soonest = min(soonest, due)
         return max(0.0, (soonest - now).total_seconds())
 
-    def _planned(self, now: datetime) -> Iterator[tuple[Key, datetime]]:
+    def _planned(self) -> Iterator[tuple[Key, datetime]]:
         for project, sources in list(self._store.known.items()):
             for source in sources.sources:
                 state = self._store.states.get((project, source.name))
-                due = due_at(source, state, now)
+                due = due_at(source, state, self._store.heard_at[project] + _FIRST_WORD)
                 if state is not None and state.error is not None and state.error.code in _NOBODY:
                     due = self._again_at(state.checked_at) or due
                 if due is not None:

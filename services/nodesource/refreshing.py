@@ -110,7 +110,8 @@ class Refresher:
         try:
             stored = await self._inventories.entry(project, source.name)
             known = stored.digest if stored is not None and state.definition == asked.definition else ""
-            answer = await self._asker.ask(project, source, known_digest=known)
+            reach = await self._asker.reach(project, source)
+            answer = await self._asker.ask(reach, source, known_digest=known)
             done = await self._taken_over(project, source, asked, answer)
         except RunbusError as error:
             log.warning("source.failed", project=project, source=source.name, code=error.code, error=error.message)
@@ -152,12 +153,12 @@ class Refresher:
         return source.name not in now or digest_of(now[source.name]) != digest_of(source)
 
 
-def due_at(source: SourceDefinition, state: SourceState | None, now: datetime) -> datetime | None:
-    """When a source is to be refreshed by itself; None: not at all. What was never asked, or changed, is due now."""
+def due_at(source: SourceDefinition, state: SourceState | None, first_at: datetime) -> datetime | None:
+    """When a source is refreshed by itself; None: not at all. ``first_at``: where it was never asked, or changed."""
     if not source.enabled:
         return None
     if state is None or state.checked_at is None or state.definition != digest_of(source):
-        return now if state is None or not state.refreshing_until else state.refreshing_until
+        return first_at if state is None or not state.refreshing_until else state.refreshing_until
     if not source.interval_s:
         return None
     planned = state.checked_at + timedelta(seconds=source.interval_s)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 from bus.bucket import Bucket, StaleRevisionError
 from bus.follow import Follower
-from domain.discovery.definition import checked_source
 from schemas.errors import ErrorCode, RunbusError
 from schemas.sources import ProjectSources, SourceDefinition, SourceState
 
@@ -31,6 +31,8 @@ class SourceStore:
         self._changed: defaultdict[Key, asyncio.Event] = defaultdict(asyncio.Event)
         self.known: Final[dict[str, ProjectSources]] = {}
         """Followed, so perhaps a moment old."""
+        self.heard_at: Final[dict[str, datetime]] = {}
+        """By project: when its sources changed last, or this copy began to follow them."""
         self.states: Final[dict[Key, SourceState]] = {}
         self.following: Final[tuple[Follower, ...]] = (
             sources.watch(self._hear_sources),
@@ -55,7 +57,6 @@ class SourceStore:
 
     async def put(self, project: str, source: SourceDefinition, *, position: int, fresh: bool) -> bool:
         """Add it or change the one of its name; whether it is new. Raises ``invalid_source``, ``already_exists``."""
-        checked_source(source)
         for _ in range(_ATTEMPTS):
             found = await self._sources.get(project)
             before = list(found[0].sources) if found else []
@@ -121,6 +122,7 @@ class SourceStore:
             self.known.pop(key, None)
         else:
             self.known[key] = value
+            self.heard_at[key] = datetime.now(UTC)
         self.on_change()
 
     async def _hear_state(self, key: str, value: SourceState | None) -> None:
