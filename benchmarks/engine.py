@@ -5,15 +5,13 @@ Steps are of a plugin that does nothing, so that what is left is ours: the engin
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import tempfile
 import time
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from benchmarks.pauses import watched
 from benchmarks.report import Row, Step, percentile, summary
 from domain.planning import Run, plan_job
 from domain.workflow import Engine, Shape, StepShape
@@ -45,13 +43,13 @@ async def measure(*, blocks: int, step: Step) -> list[Row]:
             for _ in range(blocks):
                 took["spawn"] += [_spawned() for _ in range(SPAWNS)]
                 took["engine"].append(_engine_alone() / (NODES * 2))
-                whole, pause = await _watched(_steps(rig))
+                _, (whole, pause) = await watched(_steps(rig))
                 took["step"].append(whole / STEPS)
                 took["pause"].append(pause)
-                whole, pause = await _watched(_nodes(rig, nodes))
+                _, (whole, pause) = await watched(_nodes(rig, nodes))
                 took["nodes"].append(whole / NODES)
                 took["pause"].append(pause)
-                whole, pause = await _watched(_planned(nodes))
+                _, (whole, pause) = await watched(_planned(nodes))
                 took["plan"].append(whole)
                 took["pause"].append(pause)
                 step()
@@ -106,35 +104,6 @@ async def _planned(nodes: list[Node]) -> None:
         nodes=jobs.NodeDispatch(filter=".*", threadcount=str(THREADS)),
     )  # fmt: skip
     await plan_job(job, Run(execution="e", project="p"), _Inventory(nodes))
-
-
-async def _watched(work: Awaitable[None]) -> tuple[float, float]:
-    """How long it took, and the longest pause of the event loop meanwhile."""
-    with _heartbeat() as pauses:
-        await asyncio.sleep(2 * _TICK_S)
-        pauses.clear()
-        began = time.perf_counter()
-        await work
-        took = time.perf_counter() - began
-        await asyncio.sleep(2 * _TICK_S)
-    return took, max(pauses, default=0.0)
-
-
-@contextmanager
-def _heartbeat() -> Iterator[list[float]]:
-    pauses: list[float] = []
-
-    async def beat() -> None:
-        while True:
-            began = time.perf_counter()
-            await asyncio.sleep(_TICK_S)
-            pauses.append(time.perf_counter() - began - _TICK_S)
-
-    beating = asyncio.ensure_future(beat())
-    try:
-        yield pauses
-    finally:
-        beating.cancel()
 
 
 def _rows(took: dict[str, list[float]]) -> list[Row]:

@@ -10,19 +10,17 @@ from typing import Any, Final
 
 import yaml
 
-from benchmarks.nodes import sample
+from benchmarks.nodes import MANY, PAUSE_AIM_MS, sample
+from benchmarks.pauses import watched
 from benchmarks.report import Row, Step, percentile, summary
 from domain.nodes.formats import NAMES, read_nodes, resourceyaml, write_nodes
 from schemas.nodes import Node
 
-MANY: Final = 100_000
 RATIO_AIM: Final = 1.5
 YAML_AIM_S: Final = 4.0
-PAUSE_AIM_MS: Final = 50.0
 _LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _ANCHORED: Final = "resourceyaml with an anchor"
 """A single anchor has the parser read the whole document, instead of its odd entries only."""
-_TICK_S: Final = 0.001
 _MS: Final = 1000.0
 _MB: Final = 1e6
 
@@ -37,9 +35,9 @@ async def measure(*, blocks: int, step: Step) -> list[Row]:
     pauses: dict[str, list[float]] = {name: [] for name in documents}
     for _ in range(blocks):
         for name, document in documents.items():
-            seconds, pause = await _aside(document)
-            took[name].append(seconds)
-            pauses[name].append(pause)
+            _, found = await watched(asyncio.to_thread(_read, document))
+            took[name].append(found.took_s)
+            pauses[name].append(found.longest_s)
         step()
     floor_s = await asyncio.to_thread(_loaded, documents[resourceyaml.NAME][1])
     peaks = {name: await asyncio.to_thread(_peak_mb, document) for name, document in documents.items()}
@@ -49,32 +47,6 @@ async def measure(*, blocks: int, step: Step) -> list[Row]:
 def _anchored(document: bytes) -> tuple[str, bytes]:
     first, _, rest = document.partition(b"\n")
     return resourceyaml.NAME, first + b" &first\n" + rest
-
-
-async def _aside(document: tuple[str, bytes]) -> tuple[float, float]:
-    """Read in a thread, as runners do: how long that takes, and the longest pause of the event loop meanwhile.
-
-    The nodes are kept until that is known: to let go of so many at once is another pause, and not the reader's.
-    """
-    pauses = [0.0]
-
-    async def watch() -> None:
-        while True:
-            began = time.perf_counter()
-            await asyncio.sleep(_TICK_S)
-            pauses.append(time.perf_counter() - began - _TICK_S)
-
-    watching = asyncio.ensure_future(watch())
-    await asyncio.sleep(0)
-    began = time.perf_counter()
-    nodes = await asyncio.to_thread(_read, document)
-    took = time.perf_counter() - began
-    await asyncio.sleep(_TICK_S)
-    watching.cancel()
-    await asyncio.gather(watching, return_exceptions=True)
-    longest = max(pauses)
-    del nodes
-    return took, longest
 
 
 def _read(document: tuple[str, bytes]) -> list[Node]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
+from benchmarks.pauses import Pauses, watched
 from benchmarks.report import Row, Step, percentile, summary
 from domain.nodes.filters import combined
 from domain.nodes.formats import read_nodes, write_nodes
@@ -28,7 +29,6 @@ FILTERS: Final = (
     r"hostname: /10\.\d+\.\d+\.1?2/ tags: db,web",
 )
 """A plain one, a regex over every name, and both with a list of tags."""
-_TICK_S: Final = 0.001
 _MS: Final = 1000.0
 
 
@@ -80,26 +80,11 @@ def _timed(work: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
-async def _listed_aside(nodes: list[Node]) -> tuple[float, float]:
-    """As the service does it, in a thread: how long all of it takes, and the longest pause of the event loop."""
+async def _listed_aside(nodes: list[Node]) -> Pauses:
+    """As the service does it, in a thread."""
     request = NodeListRequest(filter="tags: prod", rank_attribute="rank")
-    pauses = [0.0]
-
-    async def watch() -> None:
-        while True:
-            began = time.perf_counter()
-            await asyncio.sleep(_TICK_S)
-            pauses.append(time.perf_counter() - began - _TICK_S)
-
-    watching = asyncio.ensure_future(watch())
-    await asyncio.sleep(0)
-    began = time.perf_counter()
-    await asyncio.to_thread(listed_nodes, nodes, request)
-    took = time.perf_counter() - began
-    await asyncio.sleep(_TICK_S)
-    watching.cancel()
-    await asyncio.gather(watching, return_exceptions=True)
-    return took, max(pauses)
+    _, pauses = await watched(asyncio.to_thread(listed_nodes, nodes, request))
+    return pauses
 
 
 def _rows(took: dict[str, list[float]]) -> list[Row]:

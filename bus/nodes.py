@@ -19,7 +19,10 @@ from schemas.subjects import Subjects
 
 SLICE: Final = 500
 """Nodes of one line: encoded or decoded in a millisecond or two."""
+ANSWER_TTL_S: Final = 600.0
+"""How long a parcel of an answer is kept for whoever asked."""
 _HEADROOM_BYTES: Final = 1024
+_MAX_INLINE_BYTES: Final = 512 << 10
 
 log = structlog.get_logger("nodes")
 
@@ -35,10 +38,8 @@ async def find_nodes(
     reply = await bus.call(subjects, catalog.NODE_LIST, request, timeout_s=timeout_s)
     if not reply.parcel:
         return reply
-    parcels = Parcels(bus, subjects.parcels_bucket)
-    nodes = await nodes_of(await parcels.get(reply.parcel))
-    await _discard(parcels, reply.parcel)
-    return msgspec.structs.replace(reply, nodes=nodes, parcel="")
+    lines = await taken(Parcels(bus, subjects.parcels_bucket), reply.parcel)
+    return msgspec.structs.replace(reply, nodes=await nodes_of(lines), parcel="")
 
 
 async def load_nodes(
@@ -59,6 +60,20 @@ async def load_nodes(
         return await bus.call(subjects, catalog.NODE_LOAD, parked, timeout_s=timeout_s)
     finally:
         await _discard(parcels, name)
+
+
+async def parked(bus: Bus, parcels: Parcels, lines: bytes) -> str:
+    """The name of a parcel with these lines, kept for ten minutes; empty where a message holds them."""
+    if len(lines) <= min(_MAX_INLINE_BYTES, bus.max_payload_bytes // 2):
+        return ""
+    return await parcels.put(lines, ttl_s=ANSWER_TTL_S)
+
+
+async def taken(parcels: Parcels, name: str) -> bytes:
+    """The lines of a parcel, which is then removed. Raises ``parcel_lost``, ``unavailable``."""
+    lines = await parcels.get(name)
+    await _discard(parcels, name)
+    return lines
 
 
 async def _discard(parcels: Parcels, name: str) -> None:

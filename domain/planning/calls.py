@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 from domain.calls import arguments_of
@@ -10,6 +9,7 @@ from domain.context.references import Missing, expand
 from domain.context.scopes import DataContext, View
 from domain.planning.dispatch import dispatch_of
 from domain.planning.run import Lookups
+from domain.workflow.plugins import placed_steps
 from schemas.errors import ErrorCode, RunbusError
 from schemas.events import CalledJob, Dispatch
 from schemas.jobs import JobCall, JobDefinition, Step
@@ -39,7 +39,8 @@ class CallFinder:
         return self.calls
 
     async def _visit(self, steps: list[Step], prefix: str, path: list[JobDefinition], data: DataContext) -> None:
-        for place, step in _calling(steps, prefix):
+        calling = ((f"{prefix}{place}", step) for place, step in placed_steps(steps) if step.plugin == "jobref")
+        for place, step in calling:
             if step.call is None:
                 raise RunbusError(ErrorCode.INVALID_JOB, f"step {place} is a jobref that names no job.")
             called = await self._lookups.job(step.call.project or self._project, step.call)
@@ -101,17 +102,6 @@ def _data_of(called: JobDefinition, call: JobCall, data: DataContext) -> DataCon
     groups = {group: values for group, values in data.groups_at(None).items() if group == "globals"}
     job = {"name": called.name, "group": called.group, "id": called.uuid, "project": called.project}
     return DataContext.of({**groups, "option": options, "job": job})
-
-
-def _calling(steps: list[Step], prefix: str) -> Iterator[tuple[str, Step]]:
-    for number, step in enumerate(steps, start=1):
-        if not step.enabled:
-            continue
-        if step.plugin == "jobref":
-            yield f"{prefix}{number}", step
-        handler = step.error_handler
-        if handler is not None and handler.enabled and handler.plugin == "jobref":
-            yield f"{prefix}{number}e", handler
 
 
 def _require_no_cycle(path: list[JobDefinition], called: JobDefinition, place: str) -> None:

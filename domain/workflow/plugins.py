@@ -11,15 +11,15 @@ OWN_STEPS: Final = ("command", "exec", "jobref", "script", "scriptfile", "script
 """Steps that every runner carries out itself."""
 
 
-def step_plugins(steps: Iterable[Step]) -> Iterator[tuple[str, str]]:
-    """The place and the plugin of each step and handler (``2e``: the handler of step 2) that is not switched off."""
+def placed_steps(steps: Iterable[Step]) -> Iterator[tuple[str, Step]]:
+    """Each step and handler that is not switched off, with its place (``2e``: the handler of step 2)."""
     for number, step in enumerate(steps, start=1):
         if step.enabled:
-            yield f"{number}", step.plugin
+            yield f"{number}", step
             if step.error_handler is not None and step.error_handler.enabled:
-                yield f"{number}e", step.error_handler.plugin
+                yield f"{number}e", step.error_handler
 
 
 def plugins_of(steps: Iterable[Step]) -> set[str]:
     """The step plugins of steps and their handlers; of called jobs ask with their own steps."""
-    return {plugin for _, plugin in step_plugins(steps)}
+    return {step.plugin for _, step in placed_steps(steps)}

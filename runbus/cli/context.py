@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, TypeAlias
 
 import click
 
 from bus.lean import import_lean
+from domain.calm import uncollected
 from runbus.cli import exits
 
 Sections: TypeAlias = Mapping[str, Mapping[str, tuple[str, str]]]
@@ -120,7 +119,7 @@ class LazyGroup(click.Group):
         if cmd_name not in self._targets:
             return None
         module, _, attribute = self._targets[cmd_name].partition(":")
-        with _without_collection():
+        with uncollected():  # a hundred thousand objects and no garbage: looking takes a tenth of the start
             if module not in OFFLINE:
                 import_lean()
             command: click.Command = getattr(importlib.import_module(module), attribute)
@@ -145,16 +144,6 @@ class LazyGroup(click.Group):
         for heading, commands in self._sections.items():
             with formatter.section(heading):
                 formatter.write_dl([(name.ljust(width), text) for name, (_, text) in commands.items()])
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """Importing makes a hundred thousand objects and no garbage: looking for some takes a tenth of the start."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def forget_stdout() -> None:

@@ -44,19 +44,14 @@ def discover(options: Options, /, kind: str, **given: Any) -> None:
     configure_log(debug=options.debug)
     form = form_of({name: given[name] for name in ("columns", "as_yaml", "as_xml", "document")}, options)
     settings = pairs_of("--config", given["config"])
-    found = _discovered(kind, settings, project=options.project or "default", **_times(given))
+    project, keys_dir = options.project or "default", given["keys_dir"]
+    found = _discovered(kind, settings, project=project, timeout_s=given["timeout"], keys_dir=keys_dir)
     nodes = list(found.nodes)
     print_reply(NodeListReply(nodes=nodes, matched=len(nodes), total=len(nodes)), form, options)
     print_warnings(found.warnings)
 
 
-def _times(given: dict[str, Any]) -> dict[str, Any]:
-    return {"timeout_s": given["timeout"], "keys_dir": given["keys_dir"]}
-
-
-def _discovered(
-    kind: str, settings: dict[str, str], *, project: str, timeout_s: float, keys_dir: str
-) -> Discovered:  # fmt: skip
+def _discovered(kind: str, settings: dict[str, str], *, project: str, timeout_s: float, keys_dir: str) -> Discovered:
     from domain.logs import secrets_of_environment  # noqa: PLC0415  (what only this command needs)
     from services.runner.discovery import Discoverer, Question  # noqa: PLC0415
     from services.runner.environment import inherited  # noqa: PLC0415

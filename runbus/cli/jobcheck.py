@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 import msgspec
 
-from domain.workflow.plugins import OWN_STEPS, step_plugins
+from domain.workflow.plugins import OWN_STEPS, placed_steps
 from runbus.cli import exits
 from runbus.cli.context import Options, SharedCommand
 from runbus.cli.failure import paint
@@ -105,11 +105,11 @@ def strange_steps(jobs: Sequence[JobDefinition], file: str) -> list[str]:
     """A warning for each step whose plugin is not known here: whether a runner bears it shows when it is stored."""
     known = {*OWN_STEPS, *entry_points(group=ENTRY_POINT_GROUP).names}
     return [
-        f"{file}: {job.ref.path}, step {place}: plugin {plugin!r} is neither Runbus's own nor installed here; the "
-        "job needs a runner that bears it"
+        f"{file}: {job.ref.path}, step {place}: plugin {step.plugin!r} is neither Runbus's own nor installed here; "
+        "the job needs a runner that bears it"
         for job in jobs
-        for place, plugin in step_plugins(job.steps)
-        if plugin not in known
+        for place, step in placed_steps(job.steps)
+        if step.plugin not in known
     ]
 
 

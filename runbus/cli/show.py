@@ -93,7 +93,6 @@ class TextView:
         self._heads = LineHeads(stamps=timestamps, tags=tags, one_file=output.is_one_file)
         self._heads.expect_nodes(view.node_count or 0)
         self._told: tuple[str, int] = ("", 0)
-        self._warned = False
 
     def state(self, view: ExecutionView) -> None:
         """The top line once a runner has it, the last line once it has ended."""
@@ -121,14 +120,13 @@ class TextView:
 
     def _top(self, runner: str, attempt: int) -> None:
         if self._framed and self._told != (runner, attempt):
+            is_first = not self._told[0]
             self._told = (runner, attempt)
             again = f", attempt {attempt}" if attempt > 1 else ""
             self.remark(f"{paint('▶', 'cyan')} {self._view.id} on runner {paint(runner, bold=True)} "
                         f"({set_text(self._view)}){again}")  # fmt: skip
 
-        if self._framed and not self._warned:
-            self._warned = True
-            for warning in self._view.warnings:
+            for warning in self._view.warnings if is_first else ():
                 self.remark(f"{paint('Warning:', 'yellow')} {clean(warning)}")
 
     def _end(self, view: ExecutionView) -> None:

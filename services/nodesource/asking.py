@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from bus.connection import Bus
-from bus.nodes import nodes_of
+from bus.nodes import nodes_of, taken
 from bus.parcels import Parcels
 from bus.sets import SetsInUse
 from domain.calm import uncollected
@@ -104,9 +104,9 @@ class Asker:
         reply = await self._bus.call(self._subjects, catalog.MATCH, MatchRequest(project=project, tags=list(tags)))
         return Reach(project, source.type, tags, reply)
 
-    async def ask(self, project: str, source: SourceDefinition, *, known_digest: str = "") -> Answer:
+    async def ask(self, reach: Reach, source: SourceDefinition, *, known_digest: str = "") -> Answer:
         """What a runner answers, its nodes filled in. Raises what it, or :meth:`Reach.chosen`, raises."""
-        chosen = (await self.reach(project, source)).chosen()
+        project, chosen = reach.project, reach.chosen()
         await self._sets.ensure(project, chosen)
         request = DiscoverRequest(
             source=source.name, plugin=source.type, project=project, config=source.config,
@@ -115,8 +115,7 @@ class Asker:
         answer = await self._request(self._subjects.nodes_of_set(project, chosen, catalog.DISCOVER.verb), request)
         if not answer.parcel:
             return Answer(answer, None)
-        lines = await self._parcels.get(answer.parcel)
-        await self._discard(answer.parcel)
+        lines = await taken(self._parcels, answer.parcel)
         with uncollected():
             nodes = await nodes_of(lines)
         return Answer(msgspec.structs.replace(answer, nodes=nodes, parcel=""), lines)
@@ -135,12 +134,6 @@ class Asker:
                 if not nobody or loop.time() > give_up_s:
                     raise
             await asyncio.sleep(_AGAIN_S)
-
-    async def _discard(self, parcel: str) -> None:
-        try:
-            await self._parcels.remove(parcel)
-        except RunbusError as error:
-            log.info("parcel.left", parcel=parcel, error=error.message)
 
 
 def _bearer(runner: RunnerView, plugin: str) -> Bearer:

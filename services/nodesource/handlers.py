@@ -12,7 +12,7 @@ import structlog
 
 from bus.bucket import Bucket
 from bus.connection import Bus
-from bus.nodes import lines_of
+from bus.nodes import lines_of, parked
 from bus.parcels import Parcels
 from domain.nodes.formats import read_nodes
 from domain.nodes.formats.parts import MAX_BYTES, text_of
@@ -32,9 +32,6 @@ from schemas.tokens import project_name
 from services.nodesource.inventories import Inventories, Place
 from services.nodesource.runners import RunnerNodes
 
-ANSWER_TTL_S: Final = 600.0
-"""How long a parcel of an answer is kept for whoever asked."""
-_MAX_INLINE_BYTES: Final = 512 << 10
 _MAX_READING: Final = 2
 """Documents read at a time: the largest take a processor for seconds, and memory."""
 
@@ -54,6 +51,7 @@ class Handlers:
         runners: RunnerNodes,
         place: Callable[[str], Awaitable[Place]],
     ) -> None:
+        self._bus = bus
         self._inventories = inventories
         self._projects = projects
         self._parcels = parcels
@@ -61,7 +59,6 @@ class Handlers:
         self._place = place
         self._known_projects: set[str] = set()
         self._reading = asyncio.Semaphore(_MAX_READING)
-        self._max_inline_bytes = min(_MAX_INLINE_BYTES, bus.max_payload_bytes // 2)
 
     async def load(self, request: NodeLoadRequest) -> NodeLoadReply:
         """Replace the nodes of a project. A document with a fault changes nothing (``invalid_message``)."""
@@ -91,10 +88,8 @@ class Handlers:
         held = await self._inventories.current(request.project)
         every = await self._runners.added_to(request.project, held.nodes)
         nodes, matched = await asyncio.to_thread(listed_nodes, every, request)
-        lines = await asyncio.to_thread(lambda: list(lines_of(nodes)))
-        parcel = ""
-        if sum(map(len, lines)) > self._max_inline_bytes:
-            parcel = await self._parcels.put(b"".join(lines), ttl_s=ANSWER_TTL_S)
+        lines = await asyncio.to_thread(lambda: b"".join(lines_of(nodes)))
+        parcel = await parked(self._bus, self._parcels, lines)
         loaded_at = max((source.loaded_at for source in held.record.sources), default=None)
         return NodeListReply(
             nodes=[] if parcel else nodes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final
@@ -71,7 +72,8 @@ class SourceHandlers:
             sources = [await self._store.require(request.project, request.name)]
         else:
             sources = await self._store.of(request.project)
-        return SourceList(sources=[await self._view(request.project, source) for source in sources])
+        views = await asyncio.gather(*(self._view(request.project, source) for source in sources))
+        return SourceList(sources=list(views))
 
     async def remove(self, request: SourceRemoveRequest) -> Done:
         """Remove a source, and its nodes from the inventory."""
@@ -85,7 +87,7 @@ class SourceHandlers:
         await self._require_project(request.project)
         source = checked_source(request.source)
         reach = await self._asker.reach(request.project, source)
-        found = (await self._asker.ask(request.project, source)).found
+        found = (await self._asker.ask(reach, source)).found
         return SourceTested(
             count=found.count,
             sample=found.nodes[:SAMPLE],

@@ -14,11 +14,12 @@ import msgspec
 from bus.endpoint import internal_error
 from domain.calm import uncollected
 from domain.context.masking import Masker
+from domain.discovery.keynames import is_key
 from domain.nodes.selection import by_name
 from runbus.plugin import Discovered, Node, NodeSource, ProcessOutput, SourceError, SourceFailure
 from schemas.errors import ErrorCode, RunbusError
 from services.runner.inventory import PluginInventory
-from services.runner.keys import KeyDirectory, is_key
+from services.runner.keys import KeyDirectory
 from services.runner.process import ChildProcess, GroupFile, ProcessSpec, SpawnError, SpawnFailure, Stream
 
 MAX_OUTPUT_BYTES: Final = 256 << 20

@@ -8,16 +8,10 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from domain.discovery.keynames import key_path
 from schemas.errors import ErrorCode, RunbusError
 
-PREFIX: Final = "keys/"
-_RUNNER: Final = "runner/"
 MAX_BYTES: Final = 1 << 20
-
-
-def is_key(value: str) -> bool:
-    """Whether a setting names a key: ``keys/db/password``, or with ``runner/`` before it."""
-    return value.removeprefix(_RUNNER).startswith(PREFIX)
 
 
 class KeyDirectory:
@@ -37,7 +31,7 @@ class KeyDirectory:
     def _read(self, key: str) -> str:
         if self._directory is None:
             raise self._error(key, "it has no key storage. Start it with RUNBUS_KEYS_DIR, a directory of key files.")
-        parts = key.removeprefix(_RUNNER).removeprefix(PREFIX).split("/")
+        parts = key_path(key)
         if any(part in ("", ".", "..") or "\0" in part for part in parts):
             raise self._error(key, "that is no path of a key: write keys/folder/name.")
         try:

@@ -6,13 +6,12 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 import structlog
 
 from bus.connection import Bus
 from bus.endpoint import Answerer, Route, answer_on
-from bus.nodes import lines_of
+from bus.nodes import lines_of, parked
 from bus.parcels import Parcels
 from domain.calm import let_go
 from runbus.plugin import Discovered
@@ -22,10 +21,6 @@ from schemas.sources import DiscoverRequest, Discovery
 from schemas.subjects import Subjects
 from schemas.tokens import TagSet
 from services.runner.discovery import Discoverer, Question
-
-ANSWER_TTL_S: Final = 600.0
-"""How long a parcel of an answer is kept for whoever asked."""
-_MAX_INLINE_BYTES: Final = 512 << 10
 
 log = structlog.get_logger("runner")
 
@@ -81,9 +76,8 @@ class TagRequests:
         """The nodes, unless they are known; as a parcel where a message does not hold them."""
         lines, digest = await asyncio.to_thread(_lines, list(found.nodes))
         unchanged = digest == request.known_digest
-        parcel, nodes = "", [] if unchanged else list(found.nodes)
-        if nodes and len(lines) > min(_MAX_INLINE_BYTES, self._bus.max_payload_bytes // 2):
-            parcel, nodes = await self._parcels.put(lines, ttl_s=ANSWER_TTL_S), []
+        parcel = "" if unchanged else await parked(self._bus, self._parcels, lines)
+        nodes = [] if unchanged or parcel else list(found.nodes)
         return Discovery(
             runner=self._runner, plugin_version=version, digest=digest, count=len(found.nodes), unchanged=unchanged,
             nodes=nodes, parcel=parcel, duration_s=took_s, warnings=list(found.warnings),

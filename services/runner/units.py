@@ -67,7 +67,7 @@ async def carry_out_unit(
     A failure that no exit code tells is told in the log, too. Cancellation from outside (the process ends) passes.
     """
     started_s = time.monotonic()
-    result, state, error, reason = StepResult(exit_code=None), ExecutionState.FAILED, None, ""
+    result, state, error, reason, untold = StepResult(exit_code=None), ExecutionState.FAILED, None, "", ""
     with bench.stopper.controlling() as control:
         try:
             result = await _run(bench, scope, task, control, log, deadline_s)
@@ -79,14 +79,15 @@ async def carry_out_unit(
         except StepError as failed:
             result = StepResult(exit_code=failed.exit_code)
             error = RunbusError(ErrorCode.STEP_FAILED, f"{_named(task)}: {failed.message}").info()
-            reason = failed.reason
-            await log.write(REMARKS, f"Failed: {reason}: {failed.message}\n".encode())
+            reason, untold = failed.reason, failed.message
         except RunbusError as refused:
             error, reason = refused.info(bench.runner), FailureReason.CONFIGURATION
-            await log.write(REMARKS, f"Failed: {reason}: {refused.message}\n".encode())
+            untold = refused.message
         except Exception as cause:  # noqa: BLE001  (a foreign plugin may raise anything)
             error = internal_error(_named(task), cause).info(bench.runner)
             reason = FailureReason.PLUGIN_FAILED
+    if untold:
+        await log.write(REMARKS, f"Failed: {reason}: {untold}\n".encode())
     error = masked(error, bench)
     return outcome_of(task, state, result=result, error=error, reason=reason, started_s=started_s)
 

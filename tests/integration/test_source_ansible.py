@@ -19,7 +19,7 @@ from runbus.plugin import Discovered, Node, SourceError, SourceFailure
 from services.runner.discovery import Asked, Question
 from services.runner.sources.ansible import AnsibleInventory
 from services.runner.sources.ansible.config import AnsibleConfig
-from services.runner.sources.ansible.yamltext import nodes_of_yaml
+from tests.support.ansibleyaml import nodes_of_yaml
 from tests.support.sshd import Sshd, make_key
 
 BINARIES = Path(sys.executable).parent

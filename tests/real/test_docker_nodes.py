@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import tarfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from services.runner.nodes.docker.service import DockerService
 from tests.support.nodecontext import RecordingContext
 from tests.support.waiting import eventually
 
+from .busybox import Busybox, required_busybox
 from .engine import Engine
 
 pytestmark = pytest.mark.docker
@@ -42,15 +42,9 @@ _COMMANDS = (
 @pytest.fixture(scope="module")
 def container(docker_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A running container with a shell, a user of its own, and a small disk at /small."""
-    busybox = shutil.which("busybox")
-    if busybox is None:
-        text = "there is no busybox to make an image of; tests/real/install-docker.sh installs it on Debian"
-        if os.environ.get("CI") == "true":
-            pytest.fail(text, pytrace=False)
-        pytest.skip(text)
-    archive = tmp_path_factory.mktemp("image") / "image.tar"
-    _make_image(archive, Path(busybox))
-    docker_engine.docker("import", str(archive), "runbus-test-busybox:1")
+    directories = {"tmp": 0o1777, "proc": 0o755, "small": 0o755}
+    image = Busybox("runbus-test-busybox:1", _COMMANDS, directories)
+    required_busybox(docker_engine, image, tmp_path_factory.mktemp("image"))
     name = f"runbus-test-node-{os.getpid()}"
     docker_engine.docker(
         "run", "--detach", "--name", name, "--network", "none", "--tmpfs", "/small:size=64k",
@@ -58,19 +52,6 @@ def container(docker_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -
     )  # fmt: skip
     yield name
     docker_engine.docker("rm", "--force", name)
-
-
-def _make_image(archive: Path, busybox: Path) -> None:
-    with tarfile.open(archive, "w") as tar:
-        tar.add(busybox, "bin/busybox")
-        for name in _COMMANDS:
-            link = tarfile.TarInfo(f"bin/{name}")
-            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-            tar.addfile(link)
-        for name, mode in (("tmp", 0o1777), ("proc", 0o755), ("small", 0o755)):
-            directory = tarfile.TarInfo(name)
-            directory.type, directory.mode = tarfile.DIRTYPE, mode
-            tar.addfile(directory)
 
 
 @pytest.fixture

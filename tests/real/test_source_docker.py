@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ from tests.integration.test_node_sources import LAB, put, refresh, with_lab
 from tests.support.nodecontext import RecordingContext
 from tests.support.system import System
 
+from .busybox import Busybox, required_busybox
 from .engine import Engine
 from .serving import served
 
@@ -51,23 +50,9 @@ class Fleet:
 @pytest.fixture(scope="module")
 def fleet(docker_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """A running container ``web-RUN``, and ``idle-RUN`` that was never started."""
-    busybox = shutil.which("busybox")
-    if busybox is None:
-        text = "there is no busybox to make an image of; tests/real/install-docker.sh installs it on Debian"
-        if os.environ.get("CI") == "true":
-            pytest.fail(text, pytrace=False)
-        pytest.skip(text)
-    archive = tmp_path_factory.mktemp("image") / "image.tar"
-    with tarfile.open(archive, "w") as tar:
-        tar.add(busybox, "bin/busybox")
-        for name in ("cat", "echo", "head", "rm", "sh", "sleep", "wc"):
-            link = tarfile.TarInfo(f"bin/{name}")
-            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-            tar.addfile(link)
-        directory = tarfile.TarInfo("tmp")
-        directory.type, directory.mode = tarfile.DIRTYPE, 0o1777
-        tar.addfile(directory)
-    docker_engine.docker("import", str(archive), _IMAGE)
+    commands = ("cat", "echo", "head", "rm", "sh", "sleep", "wc")
+    image = Busybox(_IMAGE, commands, {"tmp": 0o1777})
+    required_busybox(docker_engine, image, tmp_path_factory.mktemp("image"))
     run = f"source-{os.getpid()}"
     common = ("--label", f"run={run}", "--label", "com.example.team=shop", "--network", "none")
     made = Fleet(

@@ -19,7 +19,7 @@ from services.runner.sources.ansible.interesting import interesting
 from services.runner.sources.ansible.listing import nodes_of, read_listing
 from services.runner.sources.ansible.nodes import text_of
 from services.runner.sources.ansible.program import tail_of, warnings_in
-from services.runner.sources.ansible.yamltext import nodes_of_yaml
+from tests.support.ansibleyaml import nodes_of_yaml
 
 VECTORS = Path(__file__).parents[3] / "shared" / "vectors" / "node_sources.json"
 PLUGIN = "com.batix.rundeck.plugins.AnsibleResourceModelSourceFactory"

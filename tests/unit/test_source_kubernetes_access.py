@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import base64
 import stat
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runbus.plugin import SourceError, SourceFailure
+from runbus.plugin import SourceFailure
 from services.runner.sources.kubernetes import KubernetesContainers, access
 from services.runner.sources.kubernetes.access import connection_of, unused
-from services.runner.sources.kubernetes.config import KubernetesConfig
-from services.runner.sources.kubernetes.connection import Connection
 from tests.support.kubeaccess import asked, kubeconfig, settings
-
-TOKEN = "a-token-that-nobody-may-see"
-
-
-async def connected(tmp_path: Path, user: Mapping[str, Any], cluster: Mapping[str, Any] | None = None) -> Connection:
-    file = kubeconfig(tmp_path / "config", user=user, cluster=cluster)
-    return await connection_of(settings(config_file=str(file)), asked(tmp_path))
-
-
-async def refused(tmp_path: Path, config: KubernetesConfig, **env: str) -> SourceError:
-    with pytest.raises(SourceError) as raised:
-        await connection_of(config, asked(tmp_path, **env))
-    assert TOKEN not in raised.value.message
-    return raised.value
+from tests.support.kubeconnection import TOKEN, connected, not_connected
 
 
 async def test_url_and_token(tmp_path: Path) -> None:
@@ -62,17 +46,17 @@ async def test_a_token_from_the_other_setting_and_no_verification(tmp_path: Path
     "url", ["api.test:6443", "ftp://api.test", "https://", "https://me:secret@api.test", "https://api.test:99999"]
 )
 async def test_a_url_that_leads_nowhere(tmp_path: Path, url: str) -> None:
-    error = await refused(tmp_path, settings(url=url))
+    error = await not_connected(tmp_path, settings(url=url))
 
     assert error.reason is SourceFailure.CONFIGURATION
     assert "secret" not in error.message
 
 
 async def test_a_token_of_several_lines_and_a_missing_authority(tmp_path: Path) -> None:
-    error = await refused(tmp_path, settings(url="https://api.test", token=f"{TOKEN}\nmore"))
+    error = await not_connected(tmp_path, settings(url="https://api.test", token=f"{TOKEN}\nmore"))
     assert error.reason is SourceFailure.CONFIGURATION
 
-    error = await refused(tmp_path, settings(url="https://api.test", ssl_ca_cert="/nowhere/ca.crt"))
+    error = await not_connected(tmp_path, settings(url="https://api.test", ssl_ca_cert="/nowhere/ca.crt"))
     assert error.reason is SourceFailure.NOT_FOUND
     assert "/nowhere/ca.crt" in error.message
 
@@ -174,7 +158,7 @@ async def test_a_password(tmp_path: Path) -> None:
 async def test_a_kubeconfig_that_is_none(tmp_path: Path, text: str, reason: SourceFailure, said: str) -> None:
     file = tmp_path / "config"
     file.write_text(text)
-    error = await refused(tmp_path, settings(config_file=str(file)))
+    error = await not_connected(tmp_path, settings(config_file=str(file)))
 
     assert error.reason is reason
     assert said in error.message
@@ -193,7 +177,7 @@ async def test_a_kubeconfig_that_is_none(tmp_path: Path, text: str, reason: Sour
 async def test_a_user_that_cannot_be_used(
     tmp_path: Path, user: dict[str, Any], reason: SourceFailure, said: str
 ) -> None:
-    error = await refused(tmp_path, settings(config_file=str(kubeconfig(tmp_path / "config", user=user))))
+    error = await not_connected(tmp_path, settings(config_file=str(kubeconfig(tmp_path / "config", user=user))))
 
     assert error.reason is reason
     assert said in error.message
@@ -205,7 +189,7 @@ async def test_no_kubeconfig_anywhere(tmp_path: Path) -> None:
         (settings(), {"KUBECONFIG": "/nowhere/config"}),
         (settings(config_file="~/config"), {}),
     ):
-        error = await refused(tmp_path, config, **env)
+        error = await not_connected(tmp_path, config, **env)
         assert error.reason is SourceFailure.NOT_FOUND
 
 

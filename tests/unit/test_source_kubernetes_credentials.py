@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runbus.plugin import SourceError, SourceFailure
-from services.runner.sources.kubernetes.access import connection_of
-from services.runner.sources.kubernetes.config import KubernetesConfig
-from services.runner.sources.kubernetes.connection import Connection
-from tests.support.kubeaccess import asked, kubeconfig, settings
-
-TOKEN = "a-token-that-nobody-may-see"
-
-
-async def connected(tmp_path: Path, user: Mapping[str, Any], cluster: Mapping[str, Any] | None = None) -> Connection:
-    file = kubeconfig(tmp_path / "config", user=user, cluster=cluster)
-    return await connection_of(settings(config_file=str(file)), asked(tmp_path))
-
-
-async def refused(tmp_path: Path, config: KubernetesConfig, **env: str) -> SourceError:
-    with pytest.raises(SourceError) as raised:
-        await connection_of(config, asked(tmp_path, **env))
-    assert TOKEN not in raised.value.message
-    return raised.value
+from runbus.plugin import SourceFailure
+from tests.support.kubeaccess import kubeconfig, settings
+from tests.support.kubeconnection import TOKEN, connected, not_connected
 
 
 async def test_a_program_hands_out_a_token(tmp_path: Path) -> None:
@@ -63,7 +46,7 @@ async def test_a_program_that_hands_out_nothing(
 ) -> None:
     script(tmp_path / "bin" / "login", answer({}) if printed == "EMPTY" else printed, code=code)
     file = kubeconfig(tmp_path / "config", user={"exec": executed("bin/login")})
-    error = await refused(tmp_path, settings(config_file=str(file)))
+    error = await not_connected(tmp_path, settings(config_file=str(file)))
 
     assert error.reason is reason
     assert said in error.message
@@ -71,7 +54,7 @@ async def test_a_program_that_hands_out_nothing(
 
 async def test_a_program_that_is_not_there(tmp_path: Path) -> None:
     file = kubeconfig(tmp_path / "config", user={"exec": executed("runbus-no-such-program")})
-    error = await refused(tmp_path, settings(config_file=str(file)))
+    error = await not_connected(tmp_path, settings(config_file=str(file)))
 
     assert error.reason is SourceFailure.NOT_FOUND
 

@@ -2,7 +2,6 @@
 
 ``config`` are its settings; ``source`` asks ``ansible-inventory`` (``program``, ``workplace``), reads what it prints
 (``listing``, ``groups``), gathers facts where they are wanted (``facts``) and makes nodes of it (``nodes``).
-``yamltext`` reads the same inventory printed as YAML, to the same nodes.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class AnsibleConfig(msgspec.Struct, frozen=True, kw_only=True, rename=_setting):
     encrypt_extra_vars: bool = False
     """Without meaning here: nothing is handed to Ansible as an extra variable."""
     yaml_data_size: Annotated[int, msgspec.Meta(ge=1, le=2047)] = 10
-    """In MiB: how much YAML is read. The runner reads JSON, of which it takes 256 MiB."""
+    """Without meaning here, as the next one: they bound the YAML that the original reads; here JSON is read."""
     yaml_max_aliases: Annotated[int, msgspec.Meta(ge=0)] = 1000
 
     ssh_auth_type: Literal["privateKey", "password"] = "privateKey"
