@@ -84,13 +84,14 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "$(PYTHON) -m venv failed: install your system's package for it (Debian and Ubuntu: python3-venv)"; exit 1; }
 
+# --no-deps: the locks name everything there is to install, and so pip has nothing to work out.
 $(VENV)/runtime.stamp: requirements/runtime.lock requirements/build.lock pyproject.toml | $(BIN)/python
 	@echo "installing Runbus and what it needs"
-	@$(PIP) --require-hashes -r requirements/runtime.lock -r requirements/build.lock || $(NOT_INSTALLED)
+	@$(PIP) --no-deps --require-hashes -r requirements/runtime.lock -r requirements/build.lock || $(NOT_INSTALLED)
 	@$(PIP) --no-deps --no-build-isolation -e . || $(NOT_INSTALLED)
 	@touch $@
 
 $(VENV)/dev.stamp: requirements/dev.lock $(VENV)/runtime.stamp
 	@echo "installing the development tools"
-	@$(PIP) --require-hashes -r requirements/dev.lock || $(NOT_INSTALLED)
+	@$(PIP) --no-deps --require-hashes -r requirements/dev.lock || $(NOT_INSTALLED)
 	@touch $@
