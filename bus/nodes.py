@@ -19,6 +19,7 @@ from schemas.subjects import Subjects
 
 SLICE: Final = 500
 """Nodes of one line: encoded or decoded in a millisecond or two."""
+_MAX_TAG_LISTS: Final = 1024
 ANSWER_TTL_S: Final = 600.0
 """How long a parcel of an answer is kept for whoever asked."""
 _HEADROOM_BYTES: Final = 1024
@@ -93,11 +94,23 @@ def lines_of(nodes: Sequence[Node]) -> Iterator[bytes]:
 async def nodes_of(data: bytes) -> list[Node]:
     """The nodes of lines; others get their turn after each. Raises ``invalid_message``."""
     nodes: list[Node] = []
+    known: dict[tuple[str, ...], list[str]] = {}
     start = 0
     while start < len(data):
         end = data.find(b"\n", start)
         end = len(data) if end < 0 else end
-        nodes += decode(data[start:end], NodeList).nodes
+        nodes += _sharing_tags(decode(data[start:end], NodeList).nodes, known)
         start = end + 1
         await asyncio.sleep(0)
+    return nodes
+
+
+def _sharing_tags(nodes: list[Node], known: dict[tuple[str, ...], list[str]]) -> list[Node]:
+    """One list for all nodes with the same tags: a hundred thousand lists are a pause of the garbage collector."""
+    if len(known) > _MAX_TAG_LISTS:
+        known.clear()
+    for node in nodes:
+        tags = known.setdefault(tuple(node.tags), node.tags)
+        if tags is not node.tags:
+            msgspec.structs.force_setattr(node, "tags", tags)
     return nodes

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Final, TypeVar
+
+import msgspec
+
 from bus.bucket import Bucket
 from bus.connection import Bus
 from bus.streams import ensure_consumer
 from schemas.api import SetRecord
+from schemas.errors import ErrorCode, RunbusError
 from schemas.subjects import Subjects
 from schemas.tokens import TagSet
+
+ReplyT = TypeVar("ReplyT", bound=msgspec.Struct)
+
+_BIND_WITHIN_S: Final = 3.0
+"""How long a runner may take to hear of a tag set that is new."""
+_AGAIN_S: Final = 0.05
 
 
 class SetsInUse:
@@ -40,3 +52,22 @@ class SetsInUse:
     async def _forget(self) -> None:
         """After a reconnect the server may be another one."""
         self._made.clear()
+
+
+async def ask_set(
+    bus: Bus, subject: str, request: msgspec.Struct, reply: type[ReplyT], *, timeout_s: float
+) -> ReplyT:
+    """What one runner of a set answers; a request to a set that was just added waits for its first runner a moment.
+
+    Raises what the runner raises, and ``unavailable``.
+    """
+    loop = asyncio.get_running_loop()
+    give_up_s = loop.time() + _BIND_WITHIN_S
+    while True:
+        try:
+            return await bus.request(subject, request, reply, timeout_s=timeout_s)
+        except RunbusError as error:
+            nobody = error.code is ErrorCode.UNAVAILABLE and error.details.get("reason") == "nobody listens"
+            if not nobody or loop.time() > give_up_s:
+                raise
+        await asyncio.sleep(_AGAIN_S)

@@ -18,11 +18,13 @@ SHARED: Final = frozenset(
         "NATS_URL", "PREFIX", "DATA_DIR", "LOG_LEVEL", "LOG_FORMAT", "RUNNER_ID", "RUNNER_TAGS", "RUNNER_PROJECTS",
         "RUNNER_LOCAL", "RUNNER_AS_NODE", "MAX_RUNNING", "WORK_DIR", "BEAT_INTERVAL_S", "UNKNOWN_AFTER_S",
         "DOWN_AFTER_S", "ACK_WAIT_S", "GRACE_S", "DRAIN_S", "REPLICAS", "NATS_SERVER", "PROJECT", "USER",
-        "CONNECT_WAIT_S", "TIME_ZONE", "SCHEDULE_GRACE_S",
+        "CONNECT_WAIT_S", "TIME_ZONE", "SCHEDULE_GRACE_S", "KEYS_DIR",
+        "KEY_STORAGE", "KEY_CHECK_S", "MASTER_KEY", "MASTER_KEY_FILE",
         "NOTIFY_SECRET", "NOTIFY_RETRY_S", "NOTIFY_TIMEOUT_S", "SERVER_URL", "SMTP_URL", "MAIL_FROM",
     }
 )  # fmt: skip
-"""Every name any part reads: one environment may serve several parts. Names of tests (``RUNBUS_TEST_…``) are free."""
+"""Every name any part reads: one environment may serve several parts. Names of tests (``RUNBUS_TEST_…``) are free, and those
+of keys (``RUNBUS_KEY_…``), which the runner looks at itself."""
 
 
 def load(settings_type: type[T], env: Mapping[str, str], **overrides: Any) -> T:
@@ -44,7 +46,7 @@ def refuse_unknown(env: Mapping[str, str]) -> None:
     """Raise for a ``RUNBUS_`` name that no part knows."""
     for key in env:
         name = key.removeprefix(PREFIX)
-        if name == key or name in SHARED or name.startswith("TEST_"):
+        if name == key or name in SHARED or name.startswith(("TEST_", "KEY_")):
             continue
         close = difflib.get_close_matches(name, SHARED, n=1)
         hint = f"did you mean {PREFIX}{close[0]}?" if close else "see docs/operations.md for the names."

@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 
 from schemas.api import MatchReply
+from schemas.keys import KeyStorageInfo
 from schemas.runners import RunnerBeat, RunnerRecord, RunnerView
 from schemas.states import RunnerStatus
 from schemas.tokens import TagSet, own_tag
@@ -31,6 +32,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True):
     uptime_s: float
     leaving: bool = False
     tags_revision: int = 0
+    key_storage: list[KeyStorageInfo] = []
 
     @classmethod
     def of(cls, beat: RunnerBeat, seen_at: datetime) -> Presence:
@@ -43,6 +45,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True):
             uptime_s=beat.uptime_s,
             leaving=beat.leaving,
             tags_revision=beat.tags_revision,
+            key_storage=beat.key_storage,
         )
 
 
@@ -94,6 +97,7 @@ def view_of(record: RunnerRecord, presence: Presence | None, status: RunnerStatu
         last_seen_at=presence.seen_at if presence else record.registered_at,
         node_filters=record.node_filters,
         node=record.node,
+        key_storage=presence.key_storage if presence else record.key_storage,
     )
 
 

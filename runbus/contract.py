@@ -21,7 +21,21 @@ import yaml
 
 from runbus import subjects_page
 from runbus.subjects_page import PLACEHOLDER, Json
-from schemas import api, catalog, errors, events, jobs, nodes, notices, options, runners, schedules, sources, states
+from schemas import (
+    api,
+    catalog,
+    errors,
+    events,
+    jobs,
+    keys,
+    nodes,
+    notices,
+    options,
+    runners,
+    schedules,
+    sources,
+    states,
+)
 from schemas.catalog import (
     ERROR_CODE_HEADER,
     ERROR_TEXT_HEADER,
@@ -42,6 +56,7 @@ _MODULES: Final[tuple[ModuleType, ...]] = (
     errors,
     events,
     jobs,
+    keys,
     nodes,
     notices,
     options,

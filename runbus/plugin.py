@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final, Protocol
 
 import msgspec
 
+from schemas.keys import KeyEntry, KeyType
 from schemas.nodes import Node
 from schemas.notices import Notice
 
@@ -22,6 +23,11 @@ __all__ = [
     "Discovered",
     "FailureReason",
     "FileCopier",
+    "KeyEntry",
+    "KeyFailure",
+    "KeyStorage",
+    "KeyStorageError",
+    "KeyType",
     "Node",
     "NodeContext",
     "NodeExecutor",
@@ -53,6 +59,7 @@ class PluginKind(StrEnum):
     FILE_COPIER = "file-copier"
     NOTIFICATION = "notification"
     NODE_SOURCE = "node-source"
+    KEY_STORAGE = "key-storage"
 
 
 class FailureReason(StrEnum):
@@ -345,6 +352,81 @@ class NodeSource(Protocol):
 
         What blocks runs in a thread (``asyncio.to_thread``): the runner has other work.
         """
+
+
+class KeyFailure(StrEnum):
+    """Why a key storage does not give what it is asked for."""
+
+    CONFIGURATION = "configuration"
+    """A setting is missing, or none that the plugin takes."""
+    NO_KEY_STORAGE = "no_key_storage"
+    NOT_FOUND = "not_found"
+    """There is no such key, or folder; or not any more."""
+    NO_KEY = "no_key"
+    """There is something, and it is no key: a folder, or a secret without a value."""
+    OUTSIDE = "outside"
+    """The path leaves what the storage may show (``..``), or is none."""
+    UNREACHABLE = "unreachable"
+    CERTIFICATE = "certificate"
+    AUTHENTICATION = "authentication"
+    """The provider does not know the runner: its token or password is wrong, or has expired."""
+    FORBIDDEN = "forbidden"
+    """It knows the runner, and this path is not for it."""
+    SEALED = "sealed"
+    """The provider is locked, or not ready."""
+    MALFORMED = "malformed"
+    """What it answers is nothing that such a provider would (a proxy's page of HTML)."""
+    TOO_LARGE = "too_large"
+    TIMEOUT = "timeout"
+    FAILED = "failed"
+
+
+class KeyStorageError(Exception):
+    """Raise it where keys cannot be read or listed; the text says what happened, where, and what to do.
+
+    It holds no value, no token, and nothing of the provider's answer that might.
+    """
+
+    def __init__(self, message: str, *, reason: KeyFailure = KeyFailure.FAILED) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason
+
+
+class KeyStorage(Protocol):
+    """Reads keys, never writes one. Its entry point is ``key-storage/TYPE``.
+
+    One instance serves a runner for as long as it runs, any number of calls at a time; its constructor takes the
+    configuration and does nothing but keep it. Whatever it needs beyond the standard library is imported in a method,
+    and named in ``requires``. What blocks runs in a thread. A path has passed these checks already: it is relative,
+    without empty parts, ``.`` and ``..``; the empty path is the root.
+    """
+
+    version: ClassVar[str]
+    config_type: ClassVar[type[Any]]
+    """A ``msgspec.Struct``, its values given as text, as those of node sources are."""
+    secret_settings: ClassVar[frozenset[str]]
+    """Settings that hold a secret themselves (the provider's own token): shown nowhere, and masked everywhere."""
+    requires: ClassVar[tuple[str, ...]]
+    """Names of modules."""
+
+    async def read(self, path: str) -> str:
+        """The value of a key, to be held in memory only. Raises :class:`KeyStorageError`."""
+
+    async def show(self, path: str) -> KeyEntry:
+        """What is known of one key or folder, without its value. Raises :class:`KeyStorageError`."""
+
+    async def children(self, path: str, *, deep: bool = False) -> Sequence[KeyEntry]:
+        """What stands in a folder, sorted by path; ``deep``: all below it, with the folders. Few calls, many at once.
+
+        Raises :class:`KeyStorageError`.
+        """
+
+    async def check(self) -> None:
+        """Return where the provider answers and lets the runner in. Raises :class:`KeyStorageError`."""
+
+    async def close(self) -> None:
+        """Let go of connections, and of what it was let in by."""
 
 
 class NotificationError(Exception):

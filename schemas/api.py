@@ -13,6 +13,7 @@ import msgspec
 from schemas.errors import ErrorInfo
 from schemas.events import RetryOf, StepOutcome
 from schemas.jobs import Flow, JobDefinition, JobRef, NodeDispatch, RunnerSelector, Step
+from schemas.keys import KeyStorageInfo
 from schemas.nodes import Node
 from schemas.runners import PluginInfo, RunnerView
 from schemas.states import ExecutionState, Instant, RunnerStatus
@@ -55,6 +56,9 @@ class RunRequest(
     """Which nodes; for a stored job only where it allows that (``nodeFilterEditable``)."""
     options: dict[str, str | list[str]] = {}
     """Values of the job's options; a list for a multivalued one."""
+    sealed_options: str = ""
+    """More of them: a ``runbus.sealed_options.v1``, sealed with the public key of one dispatcher, which
+    ``sealing-key`` tells with its instance. Such a request goes to it alone: ``rb.dispatcher.<instance>.run``."""
     flow: Flow = Flow()
     """How ad hoc ``steps`` follow one another; a stored job has its own."""
     retry: RetryOf | None = None
@@ -293,6 +297,9 @@ class RegisterRequest(
     local: bool = False
     node: Node | None = None
     """The runner itself as a node, where it is to be one of its projects."""
+    key_storage: list[KeyStorageInfo] = []
+    sealing_key: str = ""
+    """An X25519 public key (base64), made anew at each start: what is secret is sealed with it."""
 
 
 class Registered(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.registered.v1"):
@@ -609,6 +616,19 @@ class RunningRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     """The runs that a job had when the last one began; those that have ended since do not count."""
 
     runs: list[RunningRun] = []
+
+
+class SealedOptions(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.sealed_options.v1"):
+    """What is sealed of a run: its secure options, and which run it is, so that they can be sent with no other."""
+
+    id: str
+    """The execution's."""
+    project: str
+    job: str
+    options: dict[str, str | list[str]]
+
+    def __repr__(self) -> str:
+        return f"SealedOptions(id={self.id!r}, …)"
 
 
 class SecretsRequest(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.secrets_request.v1"):

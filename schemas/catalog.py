@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from schemas import api, sources
+from schemas import api, keys, sources
 from schemas.errors import ErrorReply
 from schemas.events import (
     AbortRequested,
@@ -35,6 +35,7 @@ RequestT = TypeVar("RequestT", bound=msgspec.Struct)
 ReplyT = TypeVar("ReplyT", bound=msgspec.Struct)
 
 DISPATCHER: Final = "dispatcher"
+KEYPROXY: Final = "keyproxy"
 NODESOURCE: Final = "nodesource"
 REGISTRY: Final = "registry"
 RUNNER: Final = "runner"
@@ -56,7 +57,8 @@ ERROR_TEXT_HEADER: Final = "Nats-Service-Error"
 class Endpoint(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True):
     """A request that a service answers with ``reply`` or with ``ErrorReply``.
 
-    Of the service ``tag-set`` one runner of a set answers: see :meth:`Subjects.nodes_of_set`. The service ``runner``
+    Of the service ``tag-set`` one runner of a set answers: see :meth:`Subjects.nodes_of_set` and
+    :meth:`Subjects.keys_of_set`. The service ``runner``
     is the control of one runner, on the subjects of its id; ``dispatcher-copy`` is one of the
     dispatchers, on those of its instance.
     """
@@ -82,6 +84,13 @@ class Endpoint(msgspec.Struct, Generic[RequestT, ReplyT], frozen=True):
 
 
 RUN: Final = Endpoint(DISPATCHER, "run", api.RunRequest, api.ExecutionView, "Run a job, or ad hoc steps.")
+RUN_SEALING: Final = Endpoint(
+    DISPATCHER,
+    "sealing-key",
+    keys.SealingKeyRequest,
+    keys.SealingKeyReply,
+    "What options of a run are sealed with.",
+)
 RESULT: Final = Endpoint(
     DISPATCHER, "result", api.ResultRequest, api.ExecutionView, "Wait for the end of an execution."
 )
@@ -151,19 +160,52 @@ DISCOVER: Final = Endpoint(
     TAG_SET, "discover", sources.DiscoverRequest, sources.Discovery, "Discover nodes with a plugin of the runner."
 )
 
+KEY_LIST: Final = Endpoint(
+    KEYPROXY, "list", keys.KeyListRequest, keys.KeyList, "The keys of a folder, of the centre or of a runner."
+)
+KEY_SHOW: Final = Endpoint(
+    KEYPROXY, "show", keys.KeyShowRequest, keys.KeyShown, "One key, of the centre or of a runner, without its value."
+)
+KEY_PUT: Final = Endpoint(KEYPROXY, "put", keys.KeyPutRequest, keys.KeyStored, "Store a key at the centre.")
+KEY_REMOVE: Final = Endpoint(KEYPROXY, "remove", keys.KeyRemoveRequest, api.Done, "Remove a key of the centre.")
+KEY_SEALING: Final = Endpoint(
+    KEYPROXY,
+    "sealing-key",
+    keys.SealingKeyRequest,
+    keys.SealingKeyReply,
+    "What a key's value is sealed with on its way.",
+)
+KEY_OPEN: Final = Endpoint(
+    KEYPROXY, "open", keys.KeyOpenRequest, keys.SealedValue, "The value of a key, sealed to the runner that needs it."
+)
+KEY_BROWSE: Final = Endpoint(
+    TAG_SET, "list", keys.KeyBrowseRequest, keys.KeyList, "The keys of a folder of the runner's key storage."
+)
+KEY_LOOK: Final = Endpoint(
+    TAG_SET, "show", keys.KeyLookRequest, keys.KeyShown, "One key of the runner's key storage, without its value."
+)
+
 PING: Final = Endpoint(RUNNER, "ping", api.PingRequest, api.Pong, "Ask a runner whether it answers, and its load.")
 RUNNER_ABORT: Final = Endpoint(RUNNER, "abort", api.RunnerAbortRequest, api.Done, "End one assignment of a runner.")
 CONFIGURE: Final = Endpoint(RUNNER, "configure", api.ConfigureRequest, api.Done, "Give a runner the tags in force.")
 DRAIN: Final = Endpoint(RUNNER, "drain", api.DrainRequest, api.Done, "Let a runner finish its work and leave.")
 
+RUN_SEALED: Final = Endpoint(
+    DISPATCHER_COPY, "run", api.RunRequest, api.ExecutionView, "Run a job with options that only this copy can open."
+)
 SECRETS: Final = Endpoint(
-    DISPATCHER_COPY, "secrets", api.SecretsRequest, api.SecretValues, "The secure values of a claimed assignment."
+    DISPATCHER_COPY,
+    "secrets",
+    api.SecretsRequest,
+    keys.SealedValue,
+    "The secure values of a claimed assignment, as `runbus.secret_values.v1`, sealed to its runner.",
 )
 
 AnyEndpoint: TypeAlias = Endpoint[Any, Any]
 
 DISPATCHER_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
     RUN,
+    RUN_SEALING,
     RESULT,
     EXECUTION_LIST,
     EXECUTION_SHOW,
@@ -195,6 +237,14 @@ NODESOURCE_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
     SOURCE_REMOVE,
     SOURCE_TEST,
     SOURCE_REFRESH,
+)
+KEYPROXY_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (
+    KEY_LIST,
+    KEY_SHOW,
+    KEY_PUT,
+    KEY_REMOVE,
+    KEY_SEALING,
+    KEY_OPEN,
 )
 RUNNER_ENDPOINTS: Final[tuple[AnyEndpoint, ...]] = (PING, RUNNER_ABORT, CONFIGURE, DRAIN)
 
@@ -251,6 +301,7 @@ _CALLERS: Final = {
     RUNNER_ABORT.name: "dispatcher",
     CONFIGURE.name: "registry",
     SECRETS.name: "the runner that claimed it",
+    KEY_OPEN.name: "the runner that needs it",
     MATCH.name: "dispatcher, anyone",
     NODE_LIST.name: "dispatcher, anyone",
 }
@@ -272,16 +323,26 @@ def _request(endpoint: AnyEndpoint) -> Family:
     )
 
 
-_TO_TAG_SET: Final = Family(
-    name=DISCOVER.name,
-    kind=Kind.REQUEST,
-    subject=_NAMES.nodes_of_set("{project}", _SET, DISCOVER.verb),
-    sender="nodesource",
-    receiver="one runner of the set",
-    messages=(DISCOVER.request,),
-    replies=(DISCOVER.reply, ErrorReply),
-    summary=DISCOVER.summary,
-    queue_group=RUNNERS_QUEUE_GROUP,
+def _to_tag_set(endpoint: AnyEndpoint, name: str, subject: str, sender: str) -> Family:
+    return Family(
+        name=name,
+        kind=Kind.REQUEST,
+        subject=subject,
+        sender=sender,
+        receiver="one runner of the set",
+        messages=(endpoint.request,),
+        replies=(endpoint.reply, ErrorReply),
+        summary=endpoint.summary,
+        queue_group=RUNNERS_QUEUE_GROUP,
+    )
+
+
+_TO_TAG_SET: Final = (
+    _to_tag_set(DISCOVER, DISCOVER.name, _NAMES.nodes_of_set("{project}", _SET, DISCOVER.verb), "nodesource"),
+    *(
+        _to_tag_set(each, f"{TAG_SET}.key-{each.verb}", _NAMES.keys_of_set("{project}", _SET, each.verb), "keyproxy")
+        for each in (KEY_BROWSE, KEY_LOOK)
+    ),
 )
 
 _STREAMS: Final = (
@@ -331,6 +392,16 @@ _STREAMS: Final = (
         receiver="anyone",
         messages=(LogChunk,),
         summary="The output of each execution, in order.",
+    ),
+    Family(
+        name="key-access",
+        kind=Kind.STREAM,
+        subject=_NAMES.key_access("{author}"),
+        store=_NAMES.audit_stream,
+        sender="keyproxy, runners",
+        receiver="anyone",
+        messages=(keys.KeyAccess,),
+        summary="The audit of keys: who asked for which path, through which runner, with what outcome; no values.",
     ),
     Family(
         name="notifications",
@@ -495,8 +566,19 @@ _BUCKETS: Final = (
 )
 
 FAMILIES: Final[tuple[Family, ...]] = (
-    *map(_request, (*DISPATCHER_ENDPOINTS, *REGISTRY_ENDPOINTS, *NODESOURCE_ENDPOINTS, *RUNNER_ENDPOINTS, SECRETS)),
-    _TO_TAG_SET,
+    *map(
+        _request,
+        (
+            *DISPATCHER_ENDPOINTS,
+            *REGISTRY_ENDPOINTS,
+            *NODESOURCE_ENDPOINTS,
+            *KEYPROXY_ENDPOINTS,
+            *RUNNER_ENDPOINTS,
+            RUN_SEALED,
+            SECRETS,
+        ),
+    ),
+    *_TO_TAG_SET,
     *_STREAMS,
     *_PUBLISHED,
     *_BUCKETS,
@@ -508,7 +590,7 @@ PARAMETERS: Final[dict[str, str]] = {
     "set": "Tags, sorted and joined by `+` (`dev+linux`); `local` is the Local Runner.",
     "execution": "An execution's id.",
     "assignment": "An assignment's number, from 1; 0 is the execution as a whole.",
-    "author": "Who says it: a runner's id, or `dispatcher`.",
+    "author": "Who says it: a runner's id, `dispatcher` or `keyproxy`.",
     "runner": "A runner's id.",
     "instance": "One run of a dispatcher's process.",
     "uuid": "A job's uuid.",
@@ -520,8 +602,11 @@ PARAMETERS: Final[dict[str, str]] = {
 }
 """What the placeholders of subjects mean."""
 
+SEALED_MESSAGES: Final[tuple[Message, ...]] = (api.SealedOptions, api.SecretValues, keys.KeyValue)
+"""What goes over the bus only within a sealed text."""
+
 MESSAGES: Final[tuple[Message, ...]] = tuple(
-    dict.fromkeys(message for family in FAMILIES for message in (*family.messages, *family.replies))
+    dict.fromkeys((*(each for family in FAMILIES for each in (*family.messages, *family.replies)), *SEALED_MESSAGES))
 )
 """Every message type, once."""
 

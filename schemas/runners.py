@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from schemas.keys import KeyStorageInfo
 from schemas.nodes import Node
 from schemas.states import Instant, RunnerStatus
 
@@ -41,6 +42,9 @@ class RunnerRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", 
     """When it stopped gracefully; None while it has not."""
     node_filters: dict[str, str] = {}
     """By project: the nodes it serves where the project dispatches automatically."""
+    key_storage: list[KeyStorageInfo] = []
+    sealing_key: str = ""
+    """The X25519 public key (base64) of this run of its process: what is secret is sealed with it."""
 
 
 class RunnerBeat(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.runner_beat.v1"):
@@ -57,6 +61,7 @@ class RunnerBeat(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
     leaving: bool = False
     """The last one of a runner that stops gracefully."""
     plugins: list[PluginInfo] = []
+    key_storage: list[KeyStorageInfo] = []
 
 
 class RunnerView(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +85,8 @@ class RunnerView(msgspec.Struct, frozen=True, kw_only=True):
     """By project: the nodes it serves where the project dispatches automatically."""
     node: Node | None = None
     """The runner itself as a node."""
+    key_storage: list[KeyStorageInfo] = []
+    """Where its keys come from, and whether that answers, as its last heartbeat said."""
 
 
 class FleetChanged(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.fleet_changed.v1"):

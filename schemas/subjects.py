@@ -52,6 +52,16 @@ class Subjects(msgspec.Struct, frozen=True):
         """Node requests to one runner of the set."""
         return f"{self.prefix}.{project}.tag.{tags.token}.nodes.{verb}"
 
+    # rb.<project>.tag.<set>.keys.<verb>
+    def keys_of_set(self, project: str, tags: TagSet, verb: str) -> str:
+        """Key lookups by one runner of the set."""
+        return f"{self.prefix}.{project}.tag.{tags.token}.keys.{verb}"
+
+    # rb.audit.keys.<author>
+    def key_access(self, author: str) -> str:
+        """What was done with keys; the author is the runner, or ``keyproxy``."""
+        return f"{self.prefix}.audit.keys.{author}"
+
     # rb.runner.<id>.<verb>
     def runner(self, runner: str, verb: str) -> str:
         """Control of one runner: ping, abort, configure, drain."""
@@ -143,6 +153,12 @@ class Subjects(msgspec.Struct, frozen=True):
     def jobs_stream(self) -> str:
         """Assignments, a work queue."""
         return f"{self.prefix.upper()}_JOBS"
+
+    # RB_AUDIT: rb.audit.keys.*
+    @property
+    def audit_stream(self) -> str:
+        """Who did what: accesses to keys."""
+        return f"{self.prefix.upper()}_AUDIT"
 
     # RB_EVENTS: rb.*.exec.>
     @property

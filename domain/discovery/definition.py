@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import Final
 
-from domain.discovery.keynames import is_key
+from domain.keys.paths import is_key_name
 from domain.selection import tag_set_of
 from schemas.codec import encode
 from schemas.errors import ErrorCode, RunbusError
@@ -18,6 +18,7 @@ MAX_TIMEOUT_S: Final = 3600.0
 MAX_CONFIG_BYTES: Final = 64 << 10
 _SECRET: Final = re.compile(r"passw|token|secret|passphrase", re.IGNORECASE)
 _NOT_SECRET: Final = re.compile(r"(file|url|type|method|option|selector|verify|path)s?\Z", re.IGNORECASE)
+_NAMES_KEY: Final = re.compile(r"(passw|token|secret|passphrase|vault|key).*storage[-_]?path\Z", re.IGNORECASE)
 _TYPE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 
 
@@ -35,11 +36,15 @@ def checked_source(source: SourceDefinition) -> SourceDefinition:
     if sum(len(name) + len(value) for name, value in source.config.items()) > MAX_CONFIG_BYTES:
         raise _invalid(source, f"its settings are longer than {MAX_CONFIG_BYTES >> 10} KiB: put them into a file")
     for name, value in source.config.items():
-        if value and is_secret(name) and not is_key(value):
+        if value and is_secret(name) and not is_key_name(value):
             raise _invalid(
                 source,
                 f"its setting {name[:80]!r} holds a secret: put the value into a key of the runner, and write the "
                 "key's name (keys/...)",
+            )
+        if value and _NAMES_KEY.search(name) and not is_key_name(value):
+            raise _invalid(
+                source, f"its setting {name[:80]!r} has to name a key (keys/...), which its value does not"
             )
     tag_set_of(source.runner)
     return source

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import click
 
+from domain.logs import secrets_of_environment
 from runbus.cli.context import Options, SharedCommand
 from runbus.cli.jobcheck import print_warnings
 from runbus.cli.nodesview import document_options, form_of, print_reply
@@ -18,6 +19,15 @@ from runbus.plugin import Discovered, PluginKind
 from schemas.errors import ErrorCode, RunbusError
 from schemas.nodes import NodeListReply
 from schemas.runners import PluginInfo
+from services.runner.discovery import Discoverer, Question
+from services.runner.environment import inherited
+from services.runner.inventory import PluginInventory
+from services.runner.keystorage.opening import open_storage
+from services.runner.keyuse import OwnKeys
+from services.runner.settings import RunnerSettings
+
+HERE: Final = "here"
+"""The runner, where there is none."""
 
 
 class DiscoverCommand(SharedCommand):
@@ -31,6 +41,7 @@ class DiscoverCommand(SharedCommand):
 @click.option("--config", multiple=True, metavar="K=V", help="A setting; a secret names a key (keys/...).")
 @click.option("--timeout", type=Duration(), default=120.0, metavar="TIME", help="How long it may take.  [2m]")
 @click.option("--keys-dir", default="", envvar="RUNBUS_KEYS_DIR", metavar="DIR", help="Where keys are files.")
+@click.option("--key-storage", default="", envvar="RUNBUS_KEY_STORAGE", metavar="FILE", help="Where other keys are.")
 @click.option("--columns", metavar="A,B", help="Show these attributes.  [hostname,osFamily,tags]")
 @document_options
 @click.pass_obj
@@ -44,32 +55,28 @@ def discover(options: Options, /, kind: str, **given: Any) -> None:
     configure_log(debug=options.debug)
     form = form_of({name: given[name] for name in ("columns", "as_yaml", "as_xml", "document")}, options)
     settings = pairs_of("--config", given["config"])
-    project, keys_dir = options.project or "default", given["keys_dir"]
-    found = _discovered(kind, settings, project=project, timeout_s=given["timeout"], keys_dir=keys_dir)
+    project = options.project or "default"
+    question = Question(project=project, source=kind, type=kind, config=settings, timeout_s=given["timeout"])
+    storage = RunnerSettings(runner_id=HERE, key_storage=given["key_storage"], keys_dir=given["keys_dir"])
+    found = _discovered(question, storage)
     nodes = list(found.nodes)
-    print_reply(NodeListReply(nodes=nodes, matched=len(nodes), total=len(nodes)), form, options)
+    print_reply(NodeListReply(nodes=nodes, matched=len(nodes), total=len(nodes)), form, options, of_project=False)
     print_warnings(found.warnings)
 
 
-def _discovered(kind: str, settings: dict[str, str], *, project: str, timeout_s: float, keys_dir: str) -> Discovered:
-    from domain.logs import secrets_of_environment  # noqa: PLC0415  (what only this command needs)
-    from services.runner.discovery import Discoverer, Question  # noqa: PLC0415
-    from services.runner.environment import inherited  # noqa: PLC0415
-    from services.runner.inventory import PluginInventory  # noqa: PLC0415
-    from services.runner.keys import KeyDirectory  # noqa: PLC0415
-
-    plugins, env = PluginInventory("here"), inherited()
+def _discovered(question: Question, settings: RunnerSettings) -> Discovered:
+    plugins, env = PluginInventory(HERE), inherited()
     plugins.load()
+    storage = open_storage(settings, plugins)
     discoverer = Discoverer(
-        runner="here", plugins=plugins, keys=KeyDirectory(keys_dir, "here"), env=env,
-        env_secrets=secrets_of_environment(env),
+        runner=HERE, plugins=plugins, keys=OwnKeys(storage.keys, HERE), env=env,
+        env_secrets=[*secrets_of_environment(env), *storage.secrets],
     )  # fmt: skip
-    question = Question(project=project, source=kind, type=kind, config=settings, timeout_s=timeout_s)
     try:
         return asyncio.run(discoverer.discover(question))
     except RunbusError as error:
         if error.code is ErrorCode.PLUGIN_NOT_FOUND:
-            error.message = _not_here(kind, plugins.infos)
+            error.message = _not_here(question.type, plugins.infos)
         raise
 
 

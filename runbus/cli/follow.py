@@ -49,7 +49,7 @@ async def _accepted(session: Session, request: RunRequest) -> ExecutionView:
     """Where no answer comes, say how to find out; a Ctrl-C meanwhile cannot know whether it came too late."""
     later = session.options.hint(f"execution show {request.id}")
     try:
-        return await session.client.run(request)
+        return await (session.client.run_sealed(request) if request.options else session.client.run(request))
     except RunbusError as error:
         if str(error.details.get("reason", "")).startswith("no answer"):
             error.message += f" It may have been accepted all the same: {later}"

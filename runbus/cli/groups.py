@@ -68,6 +68,21 @@ nodes = LazyGroup(
     },
 )
 
+keys = LazyGroup(
+    "keys",
+    help="Keys of the centre (keys/...) and of runners (runner/...): paths and types, never values.",
+    sections={
+        "Commands": {
+            "list": ("runbus.cli.keys:list_", "List those of a folder."),
+            "show": ("runbus.cli.keys:show", "Show one, without its value."),
+            "put": ("runbus.cli.keys:put", "Store one at the centre."),
+            "rm": ("runbus.cli.keys:rm", "Remove one from the centre."),
+            "audit": ("runbus.cli.keysaudit:audit", "Who did what with which."),
+            "rotate": ("runbus.cli.keysrotate:rotate", "Another master key for those of the centre."),
+        }
+    },
+)
+
 node_source = LazyGroup(
     "source",
     help="Node sources: what the project's nodes are discovered by, through runners.",
@@ -104,6 +119,7 @@ service = LazyGroup(
         "Services": {
             "registry": ("runbus.cli.service:registry", "Knows the runners and projects."),
             "nodesource": ("runbus.cli.service:nodesource", "Knows the nodes of each project."),
+            "keyproxy": ("runbus.cli.service:keyproxy", "Keeps the centre's keys, asks for those of runners."),
             "dispatcher": ("runbus.cli.service:dispatcher", "Takes runs, and hands them to runners."),
         }
     },

@@ -16,9 +16,10 @@ SECTIONS = {
         "job": ("runbus.cli.groups:job", "Store, show and run jobs."),
         "execution": ("runbus.cli.groups:execution", "Find, show, follow and abort executions."),
     },
-    "Runners, nodes and projects": {
+    "Runners, nodes, keys and projects": {
         "runner": ("runbus.cli.groups:runner", "Start runners; list, ping, tag and drain them."),
         "nodes": ("runbus.cli.groups:nodes", "Load, list and filter the nodes of a project."),
+        "keys": ("runbus.cli.groups:keys", "List keys by path; store those of the centre."),
         "project": ("runbus.cli.groups:project", "Create, list and set up projects."),
     },
     "Operation": {

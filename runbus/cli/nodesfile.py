@@ -47,7 +47,8 @@ def filter_(options: Options, /, files: tuple[str, ...], form: str | None, **giv
     for file in files:
         nodes.update((node.name, node) for node in nodes_of_file(file, form, "--file-format"))
     found, matched = listed_nodes(list(nodes.values()), asked.request("default"))
-    print_reply(NodeListReply(nodes=found, matched=matched, total=len(nodes), revision=0), asked, options)
+    reply = NodeListReply(nodes=found, matched=matched, total=len(nodes), revision=0)
+    print_reply(reply, asked, options, of_project=False)
 
 
 def nodes_of_file(file: str, form: str | None, option: str = "--format") -> list[Node]:

@@ -16,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 ANSIBLE: Final = "ansible"
 """An inventory that Ansible reads."""
-DOCUMENTS: Final = (ANSIBLE, *NodeFormat)
+DOCUMENTS: Final = (ANSIBLE, *map(str, NodeFormat))
 DEFAULT_COLUMNS: Final = ("hostname", "osFamily", "tags")
 _TITLES: Final = {"osFamily": "OS FAMILY"}
 
@@ -94,8 +94,11 @@ def form_of(given: dict[str, Any], options: Options) -> NodesForm:
     return form
 
 
-def print_reply(reply: NodeListReply, form: NodesForm, options: Options) -> None:
-    """The nodes in the form asked for; how many of how many, and an empty result, are said on stderr."""
+def print_reply(reply: NodeListReply, form: NodesForm, options: Options, *, of_project: bool = True) -> None:
+    """The nodes in the form asked for; how many of how many, and an empty result, are said on stderr.
+
+    ``of_project``: they are those of a project, which other commands bring more into.
+    """
     if options.as_json:
         print_json(reply)
     elif form.written_as:
@@ -104,7 +107,7 @@ def print_reply(reply: NodeListReply, form: NodesForm, options: Options) -> None
         _print_table(reply.nodes, _columns(form))
         click.echo(_summary(reply), err=True)
     else:
-        click.echo(_nothing(reply), err=True)
+        click.echo(_nothing(reply, of_project=of_project), err=True)
 
 
 def _document(form: str, nodes: Sequence[Node]) -> str:
@@ -139,9 +142,9 @@ def _summary(reply: NodeListReply) -> str:
     return f"{count}, loaded {ago(reply.loaded_at)}" if reply.loaded_at else count
 
 
-def _nothing(reply: NodeListReply) -> str:
+def _nothing(reply: NodeListReply, *, of_project: bool) -> str:
     if reply.total:
         return f"No node matches; there {'is 1' if reply.total == 1 else f'are {reply.total:,}'}."
-    if reply.revision or reply.loaded_at is None:
+    if of_project and (reply.revision or reply.loaded_at is None):
         return "No nodes. 'runbus nodes source add' discovers some, 'runbus nodes load FILE' loads some."
     return "No nodes."

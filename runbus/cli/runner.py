@@ -31,6 +31,7 @@ from schemas.api import (
 )
 from schemas.catalog import Endpoint
 from schemas.errors import ErrorCode, RunbusError
+from schemas.keys import KeyStorageInfo
 from schemas.runners import RunnerView
 from schemas.states import RunnerStatus
 from schemas.tokens import runner_id
@@ -119,9 +120,17 @@ def _facts(view: RunnerView) -> Iterator[tuple[str, str]]:
     yield "running", f"{view.running} of {view.max_running}" if view.version else ""
     yield "last seen", f"{ago(view.last_seen_at)} ({moment(view.last_seen_at)})" if view.last_seen_at else "never"
     yield "up for", duration(view.uptime_s) if view.status in TAKES_WORK else ""
+    for storage in view.key_storage:
+        yield "keys", _storage_text(storage)
     yield "created", moment(view.created_at)
     yield "version", view.version
     yield "instance", view.instance
+
+
+def _storage_text(storage: KeyStorageInfo) -> str:
+    where = f" at runner/{storage.path}" if storage.path else ""
+    how = f"{paint('does not answer:', 'red')} {storage.problem}" if storage.problem else "answers"
+    return f"{storage.type}{where}, {how}"
 
 
 @click.command(cls=SharedCommand)

@@ -65,6 +65,21 @@ def nodesource(ctx: click.Context, /, **given: Any) -> None:
 
 
 @click.command(cls=ServiceCommand)
+@click.option("--data-dir", type=click.Path(file_okay=False), help="Where its keys are kept.  [runbus-data]")
+@click.option("--master-key-file", type=click.Path(dir_okay=False), metavar="FILE",
+              help="What encrypts them.  [DATA-DIR/master.key, made]")  # fmt: skip
+@_REPLICAS
+@_options_of_services
+@click.pass_context
+def keyproxy(ctx: click.Context, /, **given: Any) -> None:
+    """Run a keyproxy: it keeps the centre's keys, and asks runners for theirs."""
+    from services.keyproxy.app import NAME, run  # noqa: PLC0415
+    from services.keyproxy.settings import KeyproxySettings  # noqa: PLC0415
+
+    ctx.exit(run_configured(NAME, lambda: _settings(ctx, KeyproxySettings, given), run, use_uvloop=True))
+
+
+@click.command(cls=ServiceCommand)
 @click.option("--data-dir", type=click.Path(file_okay=False), help="Where its ledger is kept.  [runbus-data]")
 @_REPLICAS
 @_ACK_WAIT

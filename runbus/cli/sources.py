@@ -83,6 +83,15 @@ def changed(source: SourceDefinition, given: dict[str, Any]) -> SourceDefinition
     return msgspec.structs.replace(source, **changes)
 
 
+def without(source: SourceDefinition, unset: Sequence[str]) -> dict[str, str]:
+    """The settings without these. Raises a usage error for one that it does not have."""
+    for name in unset:
+        if name not in source.config:
+            has = f"there are: {', '.join(sorted(source.config))}" if source.config else "it has none"
+            raise click.UsageError(f"--unset {name!r}: node source {source.name} has no such setting; {has}.")
+    return {name: value for name, value in source.config.items() if name not in unset}
+
+
 @click.command(cls=SharedCommand)
 @click.argument("name", required=False, metavar="[NAME]")
 @definition_options
@@ -101,6 +110,8 @@ def add(
     """  # noqa: D301  (click reads the backspace as "do not fold this paragraph")
     if (name is None) == (file is None):
         raise click.UsageError("give the NAME of a source, or the --file of several.")
+    if file is not None and any(map(_is_given, (position, *given.values()))):
+        raise click.UsageError("the --file says all of its sources: leave out what else says what one is, and where.")
     sources, fresh = (_of_file(file), False) if file else ([_new(name or "", given)], True)
 
     async def work(session: Session) -> tuple[list[SourceReply], list[SourceState]]:
@@ -139,10 +150,8 @@ def set_(
 
     async def work(session: Session) -> tuple[list[SourceReply], list[SourceState]]:
         before = (await _found(session, name)).definition
-        source = changed(before, given)
-        config = {key: value for key, value in source.config.items() if key not in unset}
-        is_on = source.enabled if enabled is None else enabled
-        source = msgspec.structs.replace(source, config=config, enabled=is_on)
+        is_on = before.enabled if enabled is None else enabled
+        source = changed(msgspec.structs.replace(before, config=without(before, unset), enabled=is_on), given)
         request = SourcePutRequest(source=source, project=session.project, position=position or 0)
         reply = await session.call(catalog.SOURCE_PUT, request, timeout_s=30.0)
         return [reply], await _refresh(session, [source] if is_on else [])
@@ -266,6 +275,11 @@ def _new(name: str, given: dict[str, Any]) -> SourceDefinition:
     if not given["kind"]:
         raise click.UsageError("which plugin? Give its --type: ansible, docker, file, kubernetes, script, vmware.")
     return changed(SourceDefinition(name=name, type=""), given)
+
+
+def _is_given(value: object) -> bool:
+    """Whether an option was on the command line; an interval of 0 was."""
+    return value not in (None, ()) and value is not False
 
 
 def _of_file(file: str) -> list[SourceDefinition]:

@@ -51,9 +51,9 @@ def print_refreshed(states: Sequence[SourceState]) -> None:
                 f"{clean(state.error.message)} {paint(reference(state.error), dim=True)}",
                 err=True,
             )
-            kept = f"its {state.count:,} nodes of {ago(state.succeeded_at)} stay" if state.succeeded_at else ""
-            if kept:
-                click.echo(f"  {kept}", err=True)
+            if state.succeeded_at is not None:
+                stays = "stays" if state.count == 1 else "stay"
+                click.echo(f"  its {_count(state.count)} of {ago(state.succeeded_at)} {stays}", err=True)
         else:
             changes = f"{state.added:,} added, {state.changed:,} changed, {state.gone:,} gone"
             click.echo(

@@ -155,10 +155,11 @@ class _Notified(asyncio.DatagramProtocol):
 
 
 def part_specs(common: Mapping[str, str], runners: list[PartSpec]) -> list[PartSpec]:
-    """Registry, nodesource and dispatcher, and then these runners, with the environment all of them share."""
+    """Registry, nodesource, keyproxy and dispatcher, and then these runners, with the environment that all share."""
     centre = [
         PartSpec(name="registry", module="services.registry", env=dict(common)),
         PartSpec(name="nodesource", module="services.nodesource", env=dict(common)),
+        PartSpec(name="keyproxy", module="services.keyproxy", env=dict(common)),
         PartSpec(name="dispatcher", module="services.dispatcher", env=dict(common)),
     ]
     return centre + [msgspec.structs.replace(runner, env={**common, **runner.env}) for runner in runners]

@@ -68,8 +68,9 @@ async def serve(bus: Bus, subjects: Subjects, settings: DispatcherSettings, ledg
     await bus.subscribe(subjects.fleet_changed(), parts.fleet.forget)
     await bus.subscribe(subjects.fleet_changed(), parts.losses.take_fleet_change)
     answerer = Answerer(bus, NAME)
-    own = route(subjects, catalog.SECRETS, parts.keeper.tell, runner=parts.keeper.instance)
-    await answer_on(bus, own, answerer)
+    instance = parts.keeper.instance
+    await answer_on(bus, route(subjects, catalog.SECRETS, parts.keeper.tell, runner=instance), answerer)
+    await answer_on(bus, route(subjects, catalog.RUN_SEALED, parts.handlers.run, runner=instance), answerer)
     async with Background(*parts.background()) as background:
         await asyncio.gather(parts.jobs.following.caught_up.wait(), parts.projects.following.caught_up.wait())
         service = await serve_api(bus, f"runbus-{NAME}", VERSION, parts.handlers.routes(subjects), answerer)

@@ -43,6 +43,7 @@ from services.dispatcher.ledger import Ledger
 from services.dispatcher.live import LiveExecutions, is_whole
 from services.dispatcher.notify.service import Notifications
 from services.dispatcher.projects import Projects
+from services.dispatcher.secrets import SecretKeeper
 
 MAX_WAIT_S: Final = 300.0
 
@@ -54,6 +55,7 @@ class Handlers:
         self,
         *,
         acceptance: Acceptance,
+        keeper: SecretKeeper,
         ending: Ending,
         live: LiveExecutions,
         ledger: Ledger,
@@ -66,6 +68,7 @@ class Handlers:
         max_view_bytes: int,
     ) -> None:
         self._acceptance = acceptance
+        self._keeper = keeper
         self._ending = ending
         self._live = live
         self._ledger = ledger
@@ -81,6 +84,7 @@ class Handlers:
         """The whole of the dispatcher's interface."""
         return [
             route(subjects, catalog.RUN, self.run),
+            route(subjects, catalog.RUN_SEALING, self._keeper.sealing_key),
             route(subjects, catalog.RESULT, self.result),
             route(subjects, catalog.EXECUTION_LIST, self.list_executions),
             route(subjects, catalog.EXECUTION_SHOW, self.show_execution),
@@ -93,6 +97,7 @@ class Handlers:
 
     async def run(self, request: RunRequest) -> ExecutionView:
         """Accept a run; with ``wait_s``, answer with its end if that comes in time."""
+        request = self._keeper.opened(request)
         if request.wait_s <= 0:
             return self._told(await self._acceptance.accept(request, new_execution_id()))
         fresh_id = new_execution_id()

@@ -108,7 +108,7 @@ async def assemble(bus: Bus, subjects: Subjects, settings: DispatcherSettings, l
     feed = LedgerFeed(bus, subjects, ledger, start_seq=start_seq)
     live = LiveExecutions(bus, subjects, ledger, feed, start_seq=start_seq)
     ending = Ending(bus, subjects, live, fleet)
-    keeper = SecretKeeper(bus, subjects, new_execution_id())
+    keeper = SecretKeeper(bus, subjects, new_execution_id(), runners)
     resolver = Resolver(
         jobs=jobs, fleet=fleet, projects=projects, lookups=BusLookups(bus, subjects, jobs), instance=keeper.instance
     )
@@ -129,7 +129,8 @@ async def assemble(bus: Bus, subjects: Subjects, settings: DispatcherSettings, l
         bus, subjects, acceptance=acceptance, keeper=keeper, delay_request=schedules.delay_request
     )  # fmt: skip
     handlers = Handlers(
-        acceptance=acceptance, ending=ending, live=live, ledger=ledger, jobs=jobs, fleet=fleet, sets=sets,
+        acceptance=acceptance, keeper=keeper, ending=ending, live=live, ledger=ledger, jobs=jobs, fleet=fleet,
+        sets=sets,
         projects=projects, notifications=notifications, zone=zone, max_view_bytes=bus.max_payload_bytes,
     )  # fmt: skip
     live.on_view(ending.watch_deadline)

@@ -184,14 +184,6 @@ def _template(
 
 def _secrets(plan: Plan, *, durable: bool) -> SecretValues | None:
     options = plan.options
-    for name, key in options.stored.items():
-        if key.required:
-            raise RunbusError(
-                ErrorCode.INVALID_OPTION,
-                f"option {name!r} takes its value from the key {key.path!r}, and no runner has a key storage in this "
-                "version: give the option a value.",
-                details={"option": name, "path": key.path},
-            )
     if not (options.exposed or options.private):
         return None
     if durable:

@@ -1,16 +1,21 @@
-"""Secure values typed for a run: in the memory of the dispatcher that accepted it, told to the claimant only."""
+"""Secure values typed for a run: in the memory of the dispatcher that accepted it, sealed to the claimant only."""
 
 from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 import structlog
 
+from bus.bucket import Bucket
 from bus.connection import Bus
-from schemas.api import SecretsRequest, SecretValues
-from schemas.codec import decode
+from bus.sealing import SealingKey, seal
+from schemas.api import RunRequest, SealedOptions, SecretsRequest, SecretValues
+from schemas.codec import decode, encode
 from schemas.errors import ErrorCode, RunbusError
 from schemas.events import AssignmentStarted, Event
+from schemas.keys import SealedValue, SealingKeyReply, SealingKeyRequest
+from schemas.runners import RunnerRecord
 from schemas.subjects import Subjects
 
 MAX_HELD: Final = 10_000
@@ -22,11 +27,38 @@ log = structlog.get_logger("dispatcher")
 class SecretKeeper:
     """The secure values of executions that have not ended, by project and execution; never stored anywhere."""
 
-    def __init__(self, bus: Bus, subjects: Subjects, instance: str) -> None:
+    def __init__(self, bus: Bus, subjects: Subjects, instance: str, runners: Bucket[RunnerRecord]) -> None:
         self._bus = bus
         self._subjects = subjects
+        self._runners = runners
         self._held: dict[tuple[str, str], SecretValues] = {}
+        self._sealing = SealingKey.make()
         self.instance: Final = instance
+
+    async def sealing_key(self, _request: SealingKeyRequest) -> SealingKeyReply:
+        """What options are sealed with for this copy."""
+        return SealingKeyReply(public_key=self._sealing.public, instance=self.instance)
+
+    def opened(self, request: RunRequest) -> RunRequest:
+        """The request with its sealed options among the others. Raises ``invalid_option`` where they do not open."""
+        if not request.sealed_options:
+            return request
+        try:
+            sealed = decode(self._sealing.open(request.sealed_options), SealedOptions)
+        except RunbusError:
+            raise RunbusError(
+                ErrorCode.INVALID_OPTION,
+                "the sealed options cannot be opened by this dispatcher: ask for its sealing key again, seal a "
+                "runbus.sealed_options.v1 with it, and send the request to the instance that the answer names.",
+                details={"instance": self.instance},
+            ) from None
+        if not request.id or (sealed.id, sealed.project, sealed.job) != (request.id, request.project, request.job):
+            raise RunbusError(
+                ErrorCode.INVALID_OPTION,
+                "the sealed options are those of another run: they have to name the id, project and job of the "
+                "request that they come with.",
+            )
+        return msgspec.structs.replace(request, options={**request.options, **sealed.options}, sealed_options="")
 
     def hold(self, project: str, execution: str, values: SecretValues) -> bool:
         """Keep the values until the execution has ended; False where there are values of it already, which stay.
@@ -50,8 +82,8 @@ class SecretKeeper:
         """The execution has ended (a retry of it has a copy of its own), or was not stored."""
         self._held.pop((project, execution), None)
 
-    async def tell(self, request: SecretsRequest) -> SecretValues:
-        """Answer the runner that holds the claim. Raises ``unknown_execution`` for anybody else."""
+    async def tell(self, request: SecretsRequest) -> SealedValue:
+        """Answer the runner that holds the claim, sealed to it. Raises ``unknown_execution`` for anybody else."""
         values = self._held.get((request.project, request.execution))
         claim = await self._claim(request) if values is not None else None
         if values is None or claim is None or (claim.runner, claim.instance) != (request.runner, request.instance):
@@ -61,7 +93,19 @@ class SecretKeeper:
                 f"execution {request.execution[:80]!r} is not claimed by runner {request.runner[:80]!r}, or its "
                 "secure values are gone: run the job again.",
             )
-        return values
+        return SealedValue(sealed=seal(await self._sealing_key_of(claim), encode(values)))
+
+    async def _sealing_key_of(self, claim: AssignmentStarted) -> str:
+        """As the registry knows it, whatever the request says. Raises ``unknown_runner``."""
+        record = await self._runners.get(claim.runner)
+        if record is None or record[0].instance != claim.instance or not record[0].sealing_key:
+            raise RunbusError(
+                ErrorCode.UNKNOWN_RUNNER,
+                f"the registry knows no sealing key of this run of runner {claim.runner}: start the runner again, "
+                "and run the job again.",
+                details={"runner": claim.runner},
+            )
+        return record[0].sealing_key
 
     async def _claim(self, request: SecretsRequest) -> AssignmentStarted | None:
         subject = self._subjects.events_of_assignment(request.project, request.execution, request.assignment)

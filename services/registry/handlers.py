@@ -81,6 +81,8 @@ class Handlers:
                 instance=request.instance,
                 plugins=request.plugins,
                 node=request.node,
+                key_storage=request.key_storage,
+                sealing_key=request.sealing_key,
                 max_running=request.max_running,
                 registered_at=now,
                 left_at=None,

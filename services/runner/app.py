@@ -8,12 +8,15 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
+import msgspec
 import structlog
 
+from bus.audit import KeyAudit
 from bus.connection import Bus, Heard, connect
 from bus.endpoint import Answerer, Route, answer_on, route
 from bus.follow import Follower
 from bus.lifecycle import EXIT_OK, Background, StopSignal, notify
+from bus.sealing import SealingKey
 from domain.context.masking import Masker
 from domain.ids import new_execution_id
 from domain.logs import secrets_of_environment
@@ -38,7 +41,9 @@ from services.runner.discovery import Discoverer
 from services.runner.environment import inherited
 from services.runner.intake import Intake, open_sets
 from services.runner.inventory import PluginInventory
-from services.runner.keys import KeyDirectory
+from services.runner.keyanswers import KeyAnswers
+from services.runner.keystorage.opening import OpenStorage, open_storage
+from services.runner.keyuse import CentreKeys, Keys
 from services.runner.losses import settle_losses
 from services.runner.process import GroupFile
 from services.runner.scope import own_node
@@ -57,9 +62,12 @@ log = structlog.get_logger(NAME)
 
 async def run(settings: RunnerSettings, stop: StopSignal) -> int:
     """Work until told to stop. Ready once registered and bound to the sets in use."""
+    plugins = PluginInventory(settings.runner_id)
+    plugins.load()
+    storage = open_storage(settings, plugins)
     name = f"runbus-{NAME}-{settings.runner_id}"
     async with connect(settings.nats_url, name=name, wait_s=settings.connect_wait_s) as bus:
-        await Runner(bus, settings, stop).run()
+        await Runner(bus, settings, stop, plugins, storage).run()
     return EXIT_OK
 
 
@@ -73,7 +81,9 @@ class Runner:
     once; (4) the connection is closed.
     """
 
-    def __init__(self, bus: Bus, settings: RunnerSettings, stop: StopSignal) -> None:
+    def __init__(
+        self, bus: Bus, settings: RunnerSettings, stop: StopSignal, plugins: PluginInventory, storage: OpenStorage
+    ) -> None:
         self._bus = bus
         self._settings = settings
         self._stop = stop
@@ -84,32 +94,37 @@ class Runner:
         self._beat_interval_s = 5.0
         self._tags_revision = 0
         self._registered = False
-        self._plugins = PluginInventory(self._id)
+        self._plugins = plugins
+        self._storage = storage.keys
+        self._sealing = SealingKey.make()
         self._slots = Slots(settings.max_running)
         self._work_dirs = WorkDirs(settings.work_dir)
         self._answerer = Answerer(bus, f"{NAME} {self._id}")
         self._groups = GroupFile.open(settings.group_file)
         env = inherited()
-        env_secrets = secrets_of_environment(env)
+        env_secrets = [*secrets_of_environment(env), *storage.secrets]
+        centre = CentreKeys(bus, self._subjects, self._sealing, self._id, self._instance)
+        keys = Keys(self._storage, centre, KeyAudit(bus, self._subjects, self._id), self._id)
         self._workplace = Workplace(
-            bus=bus, subjects=self._subjects, runner=self._id, instance=self._instance, plugins=self._plugins,
-            slots=self._slots, work_dirs=self._work_dirs, groups=self._groups, env=env, env_secrets=env_secrets,
+            bus=bus, subjects=self._subjects, runner=self._id, instance=self._instance, sealing=self._sealing,
+            keys=keys, plugins=self._plugins, slots=self._slots,
+            work_dirs=self._work_dirs, groups=self._groups, env=env, env_secrets=env_secrets,
             masker=Masker(env_secrets), own_node=own_node(self._id, settings.tags), grace_s=settings.grace_s,
         )  # fmt: skip
         discoverer = Discoverer(
-            runner=self._id, plugins=self._plugins, keys=KeyDirectory(settings.keys_dir, self._id), env=env,
-            groups=self._groups, env_secrets=env_secrets,
+            runner=self._id, plugins=self._plugins, keys=keys, env=env, groups=self._groups, env_secrets=env_secrets,
         )  # fmt: skip
         self._intake = Intake(
             bus, self._subjects, self._slots, lambda delivery: carry_out(delivery, self._workplace),
-            requests=TagRequests(bus, self._subjects, self._answerer, discoverer, self._id),
+            requests=TagRequests(
+                bus, self._subjects, self._answerer, discoverer, KeyAnswers(self._storage, self._id), self._id
+            ),
             local=settings.runner_local,
         )  # fmt: skip
 
     async def run(self) -> None:
         """Start in order, work, stop in order; however it ends, it leaves."""
         try:
-            self._plugins.load()
             await settle_losses(self._workplace)
             self._adopt(await self._register())
             await self._work()
@@ -121,7 +136,9 @@ class Runner:
             await answer_on(self._bus, each, self._answerer)
         await self._bus.subscribe(self._subjects.roll_call(), self._answer_roll_call)
         sets = (await open_sets(self._bus, self._subjects)).watch(self._intake.take_set)
-        background = Background(sets.run(), self._intake.run(), self._beat_regularly(), self._renew_leases())
+        background = Background(
+            sets.run(), self._intake.run(), self._beat_regularly(), self._renew_leases(), self._check_keys()
+        )
         async with background:
             if await self._stop.outlasts(self._get_ready(sets)):
                 await background.until(self._stop)
@@ -160,6 +177,8 @@ class Runner:
             plugins=self._plugins.infos,
             local=self._settings.runner_local,
             node=self._workplace.own_node if self._settings.runner_as_node else None,
+            sealing_key=self._sealing.public,
+            key_storage=self._storage.infos,
         )
         deadline_s = time.monotonic() + _REGISTRY_WITHIN_S
         while True:
@@ -205,6 +224,7 @@ class Runner:
                 tags_revision=self._tags_revision,
                 leaving=leaving,
                 plugins=self._plugins.infos,
+                key_storage=self._storage.infos,
             ),
         )
 
@@ -218,6 +238,16 @@ class Runner:
             await asyncio.sleep(self._settings.ack_wait_s / 3)
             for delivery in self._slots.deliveries():
                 await delivery.extend()
+
+    async def _check_keys(self) -> None:
+        """A change is told at once: an operator wants to know of a sealed vault before the next job does."""
+        while True:
+            before = self._storage.infos
+            await self._storage.check()
+            if self._storage.infos != before:
+                log.info("keys.checked", storages=[msgspec.to_builtins(each) for each in self._storage.infos])
+                await self._beat()
+            await asyncio.sleep(self._settings.key_check_s)
 
     async def _answer_roll_call(self, _heard: Heard) -> None:
         await self._beat()
@@ -267,6 +297,7 @@ class Runner:
     async def _leave(self) -> None:
         """Let go of what is ours, and say so: whoever starts under this id next finds it free."""
         await self._plugins.close()
+        await self._storage.close()
         self._work_dirs.close()
         self._groups.close()
         if not self._registered:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -22,12 +23,12 @@ from domain.workflow.calling import (
 )
 from runbus.plugin import FailureReason, StepError, StepResult
 from schemas.errors import ErrorCode, RunbusError
-from schemas.events import CalledJob, StepOutcome
+from schemas.events import CalledJob, StepOutcome, StoredKey
 from schemas.jobs import JobCall
 from schemas.states import ExecutionState
 from services.runner.bench import Bench, Work
 from services.runner.scope import Scope
-from services.runner.secrets import Secrets
+from services.runner.secrets import read_options
 from services.runner.units import Task, masked, outcome_of, stopped_error
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ async def carry_out_call(  # noqa: PLR0913 (a unit and the workflow it belongs t
         called, call = _called(bench, task)
         work = _work(called, call, task, caller)
         if called.enabled and (work.nodes or not is_empty_well(called)):
-            values = _values(bench, scope, task, called, call)
+            values = await _values(bench, scope, task, called, call)
             inner_scope = _scope(bench, scope, called, values)
             inner = _bench(bench, called, values, inner_scope)
             own_s = None if inner.limit_s is None else started_s + inner.limit_s
@@ -127,7 +128,7 @@ def _bench(bench: Bench, called: CalledJob, values: OptionValues, scope: Scope) 
     Of its caller's secrets it has none, but its log shows none of them either.
     """
     known = (*bench.masked, *bench.secrets.values())
-    own = Secrets(values.exposed, values.private)
+    own = replace(bench.secrets, exposed=values.exposed, private=values.private)
     is_new = not set(own.values()) <= set(known)
     return msgspec.structs.replace(
         bench,
@@ -138,23 +139,25 @@ def _bench(bench: Bench, called: CalledJob, values: OptionValues, scope: Scope) 
     )
 
 
-def _values(bench: Bench, scope: Scope, task: Task, called: CalledJob, call: JobCall) -> OptionValues:
-    """The called job's options.
-
-    Raises ``invalid_option``, and :class:`StepError` for a required option whose value is a key.
-    """
+async def _values(bench: Bench, scope: Scope, task: Task, called: CalledJob, call: JobCall) -> OptionValues:
+    """The called job's options, those that name keys with their values. Raises ``invalid_option``."""
     caller = Caller(scope, bench.secrets.exposed, bench.secrets.private)
     arguments = arguments_for(called, call, caller, node=task.node, extra=task.extra)
     facts = called_facts(bench.assignment, called)
     values = called_values(called.options, arguments, job=facts, scope=scope)
-    for name, key in values.stored.items():
-        if key.required:
-            raise StepError(
-                f"option {name!r} of job {called.ref.path!r} is to be read from the key {key.path!r}, and runner "
-                f"{bench.runner} has no key storage configured: give the option a value.",
-                reason=FailureReason.INVALID_OPTIONS,
-            )
-    return values
+    if not values.stored:
+        return values
+    if bench.secrets.keys is None:
+        raise StepError(
+            f"options of job {called.ref.path!r} are keys, and runner {bench.runner} has no key storage.",
+            reason=FailureReason.INVALID_OPTIONS,
+        )
+    stored = {
+        name: StoredKey(path=key.path, exposed=key.exposed, required=key.required)
+        for name, key in values.stored.items()
+    }
+    read = await read_options(stored, bench.secrets.keys, bench.secrets.use)
+    return replace(values, exposed={**values.exposed, **read.exposed}, private={**values.private, **read.private})
 
 
 def _state(bench: Bench, state: ExecutionState, *, own_limit: bool) -> tuple[ExecutionState, str]:

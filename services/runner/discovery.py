@@ -14,12 +14,12 @@ import msgspec
 from bus.endpoint import internal_error
 from domain.calm import uncollected
 from domain.context.masking import Masker
-from domain.discovery.keynames import is_key
+from domain.keys.paths import is_key_name
 from domain.nodes.selection import by_name
 from runbus.plugin import Discovered, Node, NodeSource, ProcessOutput, SourceError, SourceFailure
 from schemas.errors import ErrorCode, RunbusError
 from services.runner.inventory import PluginInventory
-from services.runner.keys import KeyDirectory
+from services.runner.keyuse import ReadsKeys, Use
 from services.runner.process import ChildProcess, GroupFile, ProcessSpec, SpawnError, SpawnFailure, Stream
 
 MAX_OUTPUT_BYTES: Final = 256 << 20
@@ -47,7 +47,7 @@ class Discoverer:
         *,
         runner: str,
         plugins: PluginInventory,
-        keys: KeyDirectory,
+        keys: ReadsKeys,
         env: Mapping[str, str],
         groups: GroupFile | None = None,
         env_secrets: Sequence[str] = (),
@@ -93,12 +93,14 @@ class Discoverer:
         settings = {name: value for name, value in question.config.items() if value.strip()}
         secrets = []
         for name in plugin.secret_settings & settings.keys():
-            if not is_key(settings[name]):
+            if not is_key_name(settings[name]):
                 raise SourceError(
                     f"the setting {name!r} has to name a key (keys/...), not to be the secret itself",
                     reason=SourceFailure.CONFIGURATION,
                 )
-            settings[name] = await self._keys.read(settings[name])
+            settings[name] = await self._keys.read(
+                settings[name], Use(project=question.project, source=question.source)
+            )
             secrets.append(settings[name])
         return settings, secrets
 

@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Final
 
-_OWN: Final = ("RUNBUS_", "NOTIFY_SOCKET")
+_OWN: Final = ("RUNBUS_", "RUNNER_RUNDECK_", "NOTIFY_SOCKET")
+"""Ours, those of the original that we take, and systemd's."""
 
 
 def inherited(env: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -14,6 +14,7 @@ from runbus.plugin import (
     ENTRY_POINT_GROUP,
     FailureReason,
     FileCopier,
+    KeyStorage,
     NodeExecutor,
     NodeSource,
     PluginKind,
@@ -34,6 +35,7 @@ class PluginInventory:
         self._runner = runner
         self._steps: dict[str, type[StepPlugin]] = {}
         self._sources: dict[str, type[NodeSource]] = {}
+        self._storages: dict[str, type[KeyStorage]] = {}
         self._serving: dict[tuple[PluginKind, str], Any] = {}
         self._infos: dict[tuple[PluginKind, str], PluginInfo] = {}
         self._entries = entry_points(group=ENTRY_POINT_GROUP) if entries is None else entries
@@ -72,6 +74,9 @@ class PluginInventory:
         elif kind is PluginKind.NODE_SOURCE:
             _ = loaded.config_type, loaded.secret_settings, loaded.discover
             self._sources[name] = loaded
+        elif kind is PluginKind.KEY_STORAGE:
+            _ = loaded.config_type, loaded.secret_settings, loaded.read
+            self._storages[name] = loaded
         elif kind in (PluginKind.NODE_EXECUTOR, PluginKind.FILE_COPIER):
             same = (each for each in self._serving.values() if type(each) is loaded)
             self._serving[kind, name] = next(same, None) or loaded()
@@ -80,6 +85,11 @@ class PluginInventory:
     def infos(self) -> list[PluginInfo]:
         """What the heartbeat says, by kind and name."""
         return [self._infos[key] for key in sorted(self._infos)]
+
+    @property
+    def storages(self) -> dict[str, type[KeyStorage]]:
+        """Key storages by type: those that can be used here."""
+        return self._storages
 
     def has(self, name: str) -> bool:
         """Whether the step can be carried out here."""

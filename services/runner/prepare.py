@@ -8,15 +8,18 @@ import msgspec
 
 from domain.context.masking import Masker
 from domain.logs import LogLimiter, parse_limit
+from runbus.plugin import Stream
 from schemas import catalog
-from schemas.api import SecretsRequest
+from schemas.api import SecretsRequest, SecretValues
+from schemas.codec import decode
 from schemas.errors import ErrorCode, RunbusError
 from schemas.events import Assignment
 from schemas.states import ExecutionState
 from services.runner.bench import Bench, Work
-from services.runner.logship import LogShip
+from services.runner.keyuse import Use
+from services.runner.logship import LogLabel, LogShip
 from services.runner.scope import Data, Scope, scope_of
-from services.runner.secrets import Secrets
+from services.runner.secrets import Secrets, read_options
 from services.runner.stopper import Stopper
 from services.runner.workplace import Workplace
 
@@ -27,7 +30,9 @@ async def prepare(
     assignment: Assignment, at: Workplace, stopper: Stopper, *, ship: LogShip, work_dir: Path
 ) -> tuple[Bench, Scope]:
     """The bench and the scope of an assignment. Raises a typed error where its secure values cannot be had."""
-    secrets = await _secrets(assignment, at)
+    secrets, unread = await _secrets(assignment, at)
+    for text in unread:
+        await ship.write(LogLabel(stream=Stream.RUNNER, step=assignment.first_step), f"{text}\n".encode())
     values = secrets.values()
     bench = Bench(
         runner=at.runner,
@@ -102,18 +107,25 @@ def told(captured: Data, bench: Bench) -> Data:
     }
 
 
-async def _secrets(assignment: Assignment, at: Workplace) -> Secrets:
-    """Ask the dispatcher that accepted the run; it answers only who has claimed it."""
-    for name, key in assignment.stored.items():
-        if key.required:
-            raise RunbusError(
-                ErrorCode.INVALID_OPTION,
-                f"option {name!r} is to be read from the key {key.path!r}, and runner {at.runner} has no key storage "
-                "configured: give the option a value, or run this where there is one.",
-                details={"option": name, "path": key.path},
-            )
+async def _secrets(assignment: Assignment, at: Workplace) -> tuple[Secrets, list[str]]:
+    """Values typed for the run, those of its keys, and what is to be told of keys that could not be read."""
+    typed = await _typed(assignment, at)
+    use = Use(
+        project=assignment.project, execution=assignment.execution, assignment=assignment.assignment,
+        user=assignment.user,
+    )  # fmt: skip
+    stored = {name: key for name, key in assignment.stored.items() if not {name} & {*typed.exposed, *typed.private}}
+    read = await read_options(stored, at.keys, use)
+    secrets = Secrets(
+        {**typed.exposed, **read.exposed}, {**typed.private, **read.private}, keys=at.keys, use=use
+    )  # fmt: skip
+    return secrets, read.unread
+
+
+async def _typed(assignment: Assignment, at: Workplace) -> SecretValues:
+    """Ask the dispatcher that accepted the run; it answers only who has claimed it, and seals the answer."""
     if not assignment.secrets_at:
-        return Secrets()
+        return SecretValues()
     request = SecretsRequest(
         project=assignment.project,
         execution=assignment.execution,
@@ -122,7 +134,7 @@ async def _secrets(assignment: Assignment, at: Workplace) -> Secrets:
         instance=at.instance,
     )
     try:
-        values = await at.bus.call(at.subjects, catalog.SECRETS, request, runner=assignment.secrets_at)
+        answer = await at.bus.call(at.subjects, catalog.SECRETS, request, runner=assignment.secrets_at)
     except RunbusError as error:
         if error.code is not ErrorCode.UNAVAILABLE:
             raise
@@ -132,7 +144,7 @@ async def _secrets(assignment: Assignment, at: Workplace) -> Secrets:
             "that one does not answer any more: run the job again.",
             details={"dispatcher": assignment.secrets_at},
         ) from error
-    return Secrets(values.exposed, values.private)
+    return decode(at.sealing.open(answer.sealed), SecretValues)
 
 
 def _limiter(assignment: Assignment, stopper: Stopper) -> LogLimiter | None:

@@ -2,38 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from runbus.plugin import FailureReason, StepError
+from schemas.errors import ErrorCode, RunbusError
+from schemas.events import StoredKey
+from services.runner.keyuse import ReadsKeys, Use
 
 _OPTION: Final = "option."
+
+Learn = Callable[[str], None]
+
+
+def _keep_nothing(_value: str) -> None:
+    """Nobody masks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """The secure option values of an execution. ``exposed`` ones are seen by scripts, ``private`` ones are not."""
+    """The secure option values of an execution, and the way to its keys.
+
+    ``exposed`` values are seen by scripts, ``private`` ones are not. ``learn`` is told each value of a key before
+    whoever asked for it has it: from there on it is masked.
+    """
 
     exposed: Mapping[str, str] = field(default_factory=dict, repr=False)
     private: Mapping[str, str] = field(default_factory=dict, repr=False)
+    keys: ReadsKeys | None = field(default=None, repr=False)
+    use: Use = field(default_factory=lambda: Use(project=""))
+    learn: Learn = field(default=_keep_nothing, repr=False)
 
     def values(self) -> list[str]:
         """Everything that a log must not show."""
         return [value for value in (*self.exposed.values(), *self.private.values()) if value]
 
     async def read(self, path: str, *, runner: str) -> str:
-        """The value of a secure option (``option.NAME``). Raises :class:`StepError` for any other, and for a key.
+        """The value of a secure option (``option.NAME``), or of a key, read now and kept nowhere.
 
-        This version's runners have no key storage.
+        Raises :class:`StepError` where it cannot be had.
         """
         if path.startswith(_OPTION):
             return self._of_option(path.removeprefix(_OPTION))
-        raise StepError(
-            f"the key {path!r} cannot be read: runner {runner} has no key storage configured. Give a key file by its "
-            "path (ssh-keypath), or the value as a secure option of the run.",
-            reason=FailureReason.AUTHENTICATION,
-        )
+        if self.keys is None:
+            raise StepError(
+                f"the key {path[:200]!r} cannot be read: runner {runner} has no key storage.",
+                reason=FailureReason.AUTHENTICATION,
+            )
+        try:
+            value = await self.keys.read(path, self.use)
+        except RunbusError as error:
+            raise StepError(error.message, reason=FailureReason.AUTHENTICATION) from None
+        self.learn(value)
+        return value
 
     def _of_option(self, name: str) -> str:
         value = self.private.get(name) or self.exposed.get(name)
@@ -43,3 +66,37 @@ class Secrets:
             f"the job has no secure option {name!r} with a value: give it one, or name another.",
             reason=FailureReason.AUTHENTICATION,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class OptionKeys:
+    """The values of options that name keys, and remarks about those that could not be read."""
+
+    exposed: dict[str, str] = field(repr=False)
+    private: dict[str, str] = field(repr=False)
+    unread: list[str]
+
+
+async def read_options(stored: Mapping[str, StoredKey], keys: ReadsKeys, use: Use) -> OptionKeys:
+    """Read the keys of options, all at once.
+
+    Raises ``invalid_option`` for a required one that cannot be read; any other is left without a value, and told.
+    """
+    found = OptionKeys({}, {}, [])
+    answers = await asyncio.gather(
+        *(keys.read(key.path.removeprefix("/"), use) for key in stored.values()), return_exceptions=True
+    )
+    for (name, key), answer in zip(stored.items(), answers, strict=True):
+        if isinstance(answer, str):
+            (found.exposed if key.exposed else found.private)[name] = answer
+        elif not isinstance(answer, RunbusError):
+            raise answer
+        elif key.required:
+            raise RunbusError(
+                ErrorCode.INVALID_OPTION,
+                f"option {name!r} takes its value from a key: {answer.message} Mend that, or give it a value.",
+                details={**answer.details, "option": name, "path": key.path},
+            )
+        else:
+            found.unread.append(f"option {name!r} has no value: {answer.message}")
+    return found

@@ -32,8 +32,12 @@ class RunnerSettings(msgspec.Struct, frozen=True, kw_only=True):
     work_dir: str = ""
     """Where executions get their private directories, and a file names the process groups that run; the system's
     temporary directory if empty."""
+    key_storage: str = ""
+    """A YAML file that says where the runner's keys are; see also ``RUNBUS_KEY_STORAGE_TYPE`` and what follows it."""
     keys_dir: str = ""
-    """The runner's key storage: a directory of files, each its owner's only. None if empty."""
+    """Short for a key storage of the type ``file``: a directory of files, each its owner's only."""
+    key_check_s: float = 30.0
+    """How often its key storages are asked whether they answer."""
     ack_wait_s: float = 30.0
     """The lease of an assignment, as the dispatcher set it; renewed three times within it."""
     grace_s: float = 5.0

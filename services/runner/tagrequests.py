@@ -21,6 +21,7 @@ from schemas.sources import DiscoverRequest, Discovery
 from schemas.subjects import Subjects
 from schemas.tokens import TagSet
 from services.runner.discovery import Discoverer, Question
+from services.runner.keyanswers import KeyAnswers
 
 log = structlog.get_logger("runner")
 
@@ -31,26 +32,36 @@ SetKey = tuple[str, TagSet]
 class TagRequests:
     """Answers on the subjects of the sets that the runner is bound to."""
 
-    def __init__(self, bus: Bus, subjects: Subjects, answerer: Answerer, discoverer: Discoverer, runner: str) -> None:
+    def __init__(
+        self, bus: Bus, subjects: Subjects, answerer: Answerer, discoverer: Discoverer, keys: KeyAnswers, runner: str
+    ) -> None:
         self._bus = bus
         self._subjects = subjects
         self._answerer = answerer
         self._discoverer = discoverer
+        self._keys = keys
         self._runner = runner
-        self._bound: dict[SetKey, Callable[[], Awaitable[None]]] = {}
+        self._bound: dict[SetKey, list[Callable[[], Awaitable[None]]]] = {}
 
     async def bind(self, project: str, tags: TagSet) -> None:
         """Answer for a set, too."""
-        subject = self._subjects.nodes_of_set(project, tags, catalog.DISCOVER.verb)
-        route = Route(catalog.DISCOVER.verb, subject, catalog.DISCOVER.request, self._discover)
-        self._bound[project, tags] = await answer_on(
-            self._bus, route, self._answerer, queue=catalog.RUNNERS_QUEUE_GROUP
-        )
+        self._bound[project, tags] = [
+            await answer_on(self._bus, route, self._answerer, queue=catalog.RUNNERS_QUEUE_GROUP)
+            for route in self._routes(project, tags)
+        ]
+
+    def _routes(self, project: str, tags: TagSet) -> list[Route]:
+        discover, browse, look = catalog.DISCOVER, catalog.KEY_BROWSE, catalog.KEY_LOOK
+        nodes, keys = self._subjects.nodes_of_set, self._subjects.keys_of_set
+        return [
+            Route(discover.verb, nodes(project, tags, discover.verb), discover.request, self._discover),
+            Route(browse.verb, keys(project, tags, browse.verb), browse.request, self._keys.browse),
+            Route(look.verb, keys(project, tags, look.verb), look.request, self._keys.look),
+        ]
 
     async def unbind(self, project: str, tags: TagSet) -> None:
         """Answer for a set no longer; what is being answered is."""
-        end = self._bound.pop((project, tags), None)
-        if end is not None:
+        for end in self._bound.pop((project, tags), []):
             await end()
 
     async def _discover(self, request: DiscoverRequest) -> Discovery:

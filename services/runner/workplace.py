@@ -5,10 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from bus.connection import Bus
+from bus.sealing import SealingKey
 from domain.context.masking import Masker
 from schemas.nodes import Node
 from schemas.subjects import Subjects
 from services.runner.inventory import PluginInventory
+from services.runner.keyuse import ReadsKeys
 from services.runner.process import GroupFile
 from services.runner.slots import Slots
 from services.runner.workdir import WorkDirs
@@ -21,6 +23,9 @@ class Workplace(msgspec.Struct, frozen=True, kw_only=True):
     subjects: Subjects
     runner: str
     instance: str
+    sealing: SealingKey
+    """Opens what is sealed to this run of the runner's process."""
+    keys: ReadsKeys
     plugins: PluginInventory
     slots: Slots
     work_dirs: WorkDirs

@@ -225,5 +225,6 @@ JOB_SAMPLES: Final[tuple[msgspec.Struct, ...]] = (
     ),
     api.RunningRecord(runs=[api.RunningRun(execution=EXECUTION, at=AT)]),
     api.SecretsRequest(**NAMES, assignment="1", runner="web-1", instance="i1"),
+    api.SealedOptions(id=EXECUTION, project="web", job="deploy", options={"token": "t0", "hosts": ["a", "b"]}),
     api.SecretValues(exposed={"token": "t0"}, private={"password": "p0"}),
 )

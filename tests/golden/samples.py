@@ -37,6 +37,7 @@ from tests.golden.job_samples import (
     SELECTOR,
     STEP,
 )
+from tests.golden.key_samples import KEY_SAMPLES
 from tests.golden.node_samples import NODE_SAMPLES
 from tests.golden.source_samples import SOURCE_SAMPLES
 
@@ -286,4 +287,5 @@ SAMPLES: Final[tuple[msgspec.Struct, ...]] = (
     *JOB_SAMPLES,
     *NODE_SAMPLES,
     *SOURCE_SAMPLES,
+    *KEY_SAMPLES,
 )

@@ -41,7 +41,7 @@ def answers_nobody(program: Program) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("part", ["registry", "nodesource", "dispatcher", "runner"])
+@pytest.mark.parametrize("part", ["registry", "nodesource", "keyproxy", "dispatcher", "runner"])
 async def test_while_no_server_answers(tmp_path: Path, part: str, number: signal.Signals) -> None:
     settings = SETTINGS | {"RUNBUS_NATS_URL": "nats://127.0.0.1:1", "RUNBUS_DATA_DIR": str(tmp_path)}
     program = Program(f"services.{part}", settings, tmp_path / "log")

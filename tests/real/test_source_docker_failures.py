@@ -126,7 +126,8 @@ async def test_nobody_there(tmp_path: Path) -> None:
     assert error.reason is SourceFailure.UNREACHABLE
     assert error.message.startswith(f"the engine at {host} cannot be reached (")
     error = await _failure(tmp_path, docker_host=f"unix://{tmp_path}/none.sock")
-    assert (error.reason, "cannot be reached" in error.message) == (SourceFailure.UNREACHABLE, True)
+    assert error.reason is SourceFailure.UNREACHABLE
+    assert "cannot be reached (No such file or directory)" in error.message
 
 
 async def test_a_name_that_is_not_there(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ from schemas.errors import ErrorCode, RunbusError
 from schemas.sources import SourceDefinition
 from services.runner.discovery import Discoverer, Question
 from services.runner.inventory import PluginInventory
-from services.runner.keys import KeyDirectory
 from services.runner.sources.kubernetes import KubernetesContainers, access, listing
 from tests.integration.test_node_sources import LAB, here_on, put, refresh, with_lab
+from tests.support.keydirs import own_keys
 from tests.support.kubeaccess import asked, discover, kubeconfig, refused, settings
 from tests.support.kubecerts import Authority
 from tests.support.kubepods import not_ready, pod
@@ -197,7 +197,7 @@ async def test_a_list_that_expires_between_pages_is_read_again(
 async def test_who_is_not_let_in(api: Api, tmp_path: Path) -> None:
     error = await refused(tmp_path, by_url(api, token="nobodys-token"))
     assert error.reason is SourceFailure.AUTHENTICATION
-    assert "the setting url (401)" in error.message
+    assert "(the setting url) does not accept the credential (401)" in error.message
 
     error = await refused(tmp_path, by_url(api, token=""))
     assert error.reason is SourceFailure.AUTHENTICATION
@@ -271,7 +271,7 @@ async def test_through_a_runner_with_the_token_as_a_key(api: Api, tmp_path: Path
     )  # fmt: skip
     plugins = PluginInventory("r1", [entry])
     plugins.load()
-    discoverer = Discoverer(runner="r1", plugins=plugins, keys=KeyDirectory(str(keys), "r1"), env={})
+    discoverer = Discoverer(runner="r1", plugins=plugins, keys=own_keys(keys, "r1"), env={})
 
     def question(key: str) -> Question:
         config = by_url(api, token="", token_storage_path=f"keys/{key}", namespace_filter=api.namespace)
@@ -305,7 +305,7 @@ async def test_from_the_api_to_a_job_on_a_node(api: Api, system: System, tmp_pat
     key.write_text(READER_TOKEN)
     key.chmod(0o600)
     await with_lab(system, keys_dir=str(tmp_path / "keys"))
-    config = by_url(api, token="keys/reader", namespace_filter=api.namespace, attributes="node-executor=local")
+    config = by_url(api, token="runner/reader", namespace_filter=api.namespace, attributes="node-executor=local")
     source = SourceDefinition(
         name="pods", type="kubernetes-resource-model", config=config, runner=LAB, interval_s=0.0
     )  # fmt: skip

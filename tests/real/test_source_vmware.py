@@ -17,9 +17,9 @@ from schemas.errors import ErrorCode, RunbusError
 from schemas.sources import SourceDefinition
 from services.runner.discovery import Discoverer, Question
 from services.runner.inventory import PluginInventory
-from services.runner.keys import KeyDirectory
 from services.runner.sources.vmware import VmwareConfig, VmwareMachines
 from tests.integration.test_node_sources import LAB, here_on, listed, put, refresh, with_lab
+from tests.support.keydirs import own_keys
 from tests.support.system import System
 from tests.support.waiting import eventually
 
@@ -220,7 +220,7 @@ class TestByTheRunner:
             "url": vcenter.url, "username": USER, "password-storage-path": "keys/vmware/password",
             "ssl-ca-cert": str(vcenter.tls / "ca.pem"), "running": "true",
         }  # fmt: skip
-        keys = KeyDirectory(str(directory / "keys"), "r1")
+        keys = own_keys(directory / "keys", "r1")
         discoverer = Discoverer(runner="r1", plugins=plugins, keys=keys, env={})
         return await discoverer.discover(
             Question(project="p", source="lab", type="vmware", config=config, timeout_s=60)
@@ -259,7 +259,7 @@ async def test_from_the_vcenter_to_a_job_on_a_machine(vcenter: Vcsim, system: Sy
     key.chmod(0o600)
     await with_lab(system, keys_dir=str(tmp_path / "keys"))
     config = {
-        "url": vcenter.url, "username": USER, "password-storage-path": "keys/vcenter",
+        "url": vcenter.url, "username": USER, "password-storage-path": "runner/vcenter",
         "ssl-ca-cert": str(vcenter.tls / "ca.pem"), "attributes": "node-executor=local",
     }  # fmt: skip
     await put(system, SourceDefinition(name="vms", type="vmware", config=config, runner=LAB, interval_s=0.0))

@@ -57,13 +57,17 @@ def _at(port: int, scheme: str = "https") -> VmwareConfig:
 
 
 class TestLogin:
-    @pytest.mark.parametrize("wrong", [{"password": "no"}, {"username": "nobody"}])
-    async def test_who_is_not_let_in(self, vcenter: Vcsim, wrong: dict[str, str]) -> None:
+    @pytest.mark.parametrize(
+        ("wrong", "setting"),
+        [({"password": "no"}, "password"), ({"username": "nobody"}, "password"),
+         ({"password_storage_path": "no"}, "password-storage-path")],
+    )  # fmt: skip
+    async def test_who_is_not_let_in(self, vcenter: Vcsim, wrong: dict[str, str], setting: str) -> None:
         before = len(vcenter.calls())
         failure = await _failure(vcenter.config(**wrong))
         assert failure.reason is SourceFailure.AUTHENTICATION
         assert f"does not let {wrong.get('username', USER)} in" in failure.message
-        assert "password-storage-path" in failure.message
+        assert f"the key that {setting} names" in failure.message
         assert vcenter.calls()[before:] == ["RetrieveServiceContent", "Login"]
 
 

@@ -10,6 +10,8 @@ from typing import Any, Final, Protocol
 from bus.lifecycle import StopSignal
 from services.dispatcher import app as dispatcher
 from services.dispatcher.settings import DispatcherSettings
+from services.keyproxy import app as keyproxy
+from services.keyproxy.settings import KeyproxySettings
 from services.nodesource import app as nodesource
 from services.nodesource.settings import NodesourceSettings
 from services.registry import app as registry
@@ -26,6 +28,7 @@ _RUN: Final[dict[str, Callable[[Settings, StopSignal], Coroutine[Any, Any, int]]
     "registry": lambda settings, stop: registry.run(RegistrySettings(**settings), stop),
     "dispatcher": lambda settings, stop: dispatcher.run(DispatcherSettings(**settings), stop),
     "nodesource": lambda settings, stop: nodesource.run(NodesourceSettings(**settings), stop),
+    "keyproxy": lambda settings, stop: keyproxy.run(KeyproxySettings(**settings), stop),
     "runner": lambda settings, stop: runner.run(RunnerSettings(**settings), stop),
 }
 

@@ -65,6 +65,10 @@ class System:
     def start_nodesource(self, *, program: bool = False, **settings: Any) -> Part:
         return self._start("nodesource", "nodesource", program, settings)
 
+    def start_keyproxy(self, *, program: bool = False, **settings: Any) -> Part:
+        own = {"data_dir": str(self.directory / "keyproxy")}
+        return self._start("keyproxy", "keyproxy", program, own | settings)
+
     def start_dispatcher(self, *, program: bool = False, **settings: Any) -> Part:
         """A dispatcher with a ledger of its own, unless ``data_dir`` says otherwise."""
         self._dispatchers += 1

@@ -11,12 +11,14 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from bus.sealing import SealingKey, seal
 from domain.context.masking import Masker
 from runbus.plugin import FailureReason, StepContext, StepError, StepResult
 from schemas.api import SecretValues
 from schemas.codec import decode, encode
 from schemas.events import Assignment, AssignmentFinished, CalledJob, Dispatch, Event, LogChunk, LogEntry, StepOutcome
 from schemas.jobs import Flow, JobCall, JobRef, LogFilter, Step
+from schemas.keys import SealedValue
 from schemas.nodes import Node
 from schemas.options import Option
 from schemas.subjects import Subjects
@@ -28,6 +30,7 @@ from services.runner.slots import Slots
 from services.runner.workdir import WorkDirs
 from services.runner.workplace import Workplace
 from tests.support.eventlog import FakeEventLog
+from tests.support.keydirs import own_keys
 
 CAPTURE = LogFilter(type="key-value-data")
 """Captures ``RUNDECK:DATA:key=value``."""
@@ -40,9 +43,10 @@ class Log(FakeEventLog):
     def __init__(self, secrets: SecretValues) -> None:
         super().__init__()
         self.secrets = secrets
+        self.sealing = SealingKey.make()
 
-    async def call(self, *_what: Any, **_fields: Any) -> SecretValues:
-        return self.secrets
+    async def call(self, *_what: Any, **_fields: Any) -> SealedValue:
+        return SealedValue(sealed=seal(self.sealing.public, encode(self.secrets)))
 
 
 class Said(msgspec.Struct):
@@ -160,10 +164,11 @@ class Rig:
         await self.carry_out(assignment, log)
         return Ran(log)
 
-    async def carry_out(self, assignment: Assignment, log: FakeEventLog) -> None:
+    async def carry_out(self, assignment: Assignment, log: Log) -> None:
         fake: Any = log
         at = Workplace(
-            bus=fake, subjects=SUBJECTS, runner="a1", instance="i1", plugins=self._plugins, slots=self.slots,
+            bus=fake, subjects=SUBJECTS, runner="a1", instance="i1", sealing=log.sealing,
+            keys=own_keys(None, "a1"), plugins=self._plugins, slots=self.slots,
             work_dirs=WorkDirs(str(self.directory)), groups=self._groups, env=self._env, env_secrets=[],
             masker=Masker([]), own_node=own_node("a1", ["web"]), grace_s=self.grace_s,
         )  # fmt: skip

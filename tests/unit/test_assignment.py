@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from bus.connection import Condition
+from bus.sealing import SealingKey
 from domain.context.masking import Masker
 from runbus.plugin import StepContext, StepResult
 from schemas.codec import decode, encode
@@ -29,6 +30,7 @@ from services.runner.slots import Slots
 from services.runner.workdir import WorkDirs
 from services.runner.workplace import Workplace
 from tests.support.eventlog import FakeEventLog
+from tests.support.keydirs import own_keys
 
 ASSIGNMENT = Assignment(
     execution="e1", assignment="1", project="p", attempt=1, steps=[Step(plugin="spy")], title="a test"
@@ -103,7 +105,8 @@ def log() -> FakeEventLog:
 def workplace(log: FakeEventLog, tmp_path: Path, *, runner: str = "a1", instance: str = "i1") -> Workplace:
     fake: Any = log
     return Workplace(
-        bus=fake, subjects=SUBJECTS, runner=runner, instance=instance, plugins=Inventory(), slots=Slots(4),
+        bus=fake, subjects=SUBJECTS, runner=runner, instance=instance, sealing=SealingKey.make(),
+        keys=own_keys(None, runner), plugins=Inventory(), slots=Slots(4),
         work_dirs=WorkDirs(str(tmp_path)), groups=GroupFile.open(tmp_path / "groups"), env={}, env_secrets=[],
         masker=Masker([]), own_node=own_node(runner, []), grace_s=0.1,
     )  # fmt: skip

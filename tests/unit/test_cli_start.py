@@ -32,6 +32,8 @@ ALL = dict(commands(cli))
 def test_the_commands_are_those_documented() -> None:
     assert {" ".join(path) for path, command in ALL.items() if not isinstance(command, click.Group)} == {
         "up", "demo", "run", "contract", "service registry", "service dispatcher", "service nodesource",
+        "service keyproxy", "keys list", "keys show", "keys put", "keys rm",
+        "keys audit", "keys rotate",
         "runner start", "runner list", "runner show", "runner ping", "runner tags", "runner create", "runner drain",
         "runner remove", "runner nodes", "job put", "job check", "job export", "job list", "job schedule", "job plan",
         "job show", "job run", "job remove",
@@ -101,7 +103,7 @@ def test_a_command_imports_no_more_than_it_needs(words: tuple[str, ...], absent:
     assert not imported(*words) & absent
 
 
-@pytest.mark.parametrize("service", ["runner", "dispatcher", "registry", "nodesource"])
+@pytest.mark.parametrize("service", ["runner", "dispatcher", "registry", "nodesource", "keyproxy"])
 @pytest.mark.slow
 def test_a_service_runs_without_rich(service: str) -> None:
     """It ends at its settings: all that it needs has been imported by then."""

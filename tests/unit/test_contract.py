@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from runbus import contract
-from schemas import api, catalog, events, runners, sources
+from schemas import api, catalog, events, keys, runners, sources
 from schemas.catalog import FAMILIES, MESSAGES, PARAMETERS, RUNNER_ENDPOINTS, Family, Kind, type_of
 from schemas.errors import ErrorCode, ErrorReply
 from schemas.subjects import Subjects
@@ -24,9 +24,13 @@ ENDPOINTS = (
     *catalog.DISPATCHER_ENDPOINTS,
     *catalog.REGISTRY_ENDPOINTS,
     *catalog.NODESOURCE_ENDPOINTS,
+    *catalog.KEYPROXY_ENDPOINTS,
     *RUNNER_ENDPOINTS,
+    catalog.RUN_SEALED,
     catalog.SECRETS,
     catalog.DISCOVER,
+    catalog.KEY_BROWSE,
+    catalog.KEY_LOOK,
 )
 
 each_family = pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
@@ -73,7 +77,8 @@ def test_an_endpoint_knows_its_subject() -> None:
 
 
 BETWEEN_OUR_PARTS = (
-    api.RegisterRequest, api.ConfigureRequest, api.RunnerAbortRequest, api.SecretsRequest, sources.DiscoverRequest
+    api.RegisterRequest, api.ConfigureRequest, api.RunnerAbortRequest, api.SecretsRequest, sources.DiscoverRequest,
+    keys.KeyBrowseRequest, keys.KeyLookRequest, keys.KeyOpenRequest,
 )  # fmt: skip
 """Open, so that parts of different versions understand each other."""
 

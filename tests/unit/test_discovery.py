@@ -17,7 +17,8 @@ from schemas.errors import ErrorCode, RunbusError
 from schemas.nodes import Node
 from services.runner.discovery import Discoverer, Question
 from services.runner.inventory import PluginInventory
-from services.runner.keys import KeyDirectory
+from services.runner.keyuse import Use
+from tests.support.keydirs import own_keys
 
 SECRET = "correct horse"
 
@@ -84,7 +85,7 @@ def keys(tmp_path: Path) -> Path:
 def discoverer(keys: Path) -> Discoverer:
     plugins = Plugins("r1", entries=[])
     plugins.load()
-    return Discoverer(runner="r1", plugins=plugins, keys=KeyDirectory(str(keys), "r1"), env=dict(os.environ))
+    return Discoverer(runner="r1", plugins=plugins, keys=own_keys(keys, "r1"), env=dict(os.environ))
 
 
 def question(timeout_s: float = 20.0, plugin: str = "scripted", **config: str) -> Question:
@@ -185,11 +186,11 @@ def spoiled(path: Path, **how: object) -> None:
 @pytest.mark.parametrize(
     ("key", "how", "words"),
     [
-        ("keys/db/nothing", {}, "No such file"),
-        ("keys/db", {}, "it is no file|Is a directory"),
-        ("keys/../keys/db/password", {}, "no path of a key"),
-        ("keys//db", {}, "no path of a key"),
-        ("keys/db/pass\0word", {}, "no path of a key"),
+        ("keys/db/nothing", {}, "no such file"),
+        ("keys/db", {}, "it is a folder, and no key"),
+        ("keys/../keys/db/password", {}, "has the part"),
+        ("keys//db", {}, "empty part"),
+        ("keys/db/pass\0word", {}, "control character"),
         ("keys/db/password", {"mode": 0o644}, r"mode 0644\): chmod 600"),
         ("keys/db/password", {"data": b"\xff"}, "no UTF-8"),
         ("keys/db/password", {"data": b"x" * (1 << 21)}, "larger than 1 MiB"),
@@ -198,11 +199,11 @@ def spoiled(path: Path, **how: object) -> None:
 async def test_keys_that_cannot_be_read(keys: Path, key: str, how: Mapping[str, object], words: str) -> None:
     spoiled(keys / "db" / "password", **how)
     with pytest.raises(RunbusError, match=words) as caught:
-        await KeyDirectory(str(keys), "r1").read(key)
+        await own_keys(keys, "r1").read(key, Use(project="p"))
     assert caught.value.code is ErrorCode.KEY_UNAVAILABLE
     assert SECRET not in caught.value.message
 
 
 async def test_a_runner_without_keys_says_how_to_have_some() -> None:
     with pytest.raises(RunbusError, match="RUNBUS_KEYS_DIR"):
-        await KeyDirectory("", "r1").read("keys/a")
+        await own_keys(None, "r1").read("keys/a", Use(project="p"))

@@ -16,8 +16,8 @@ from runbus.plugin import ENTRY_POINT_GROUP, Discovered, SourceFailure
 from schemas.errors import ErrorCode, RunbusError
 from services.runner.discovery import Discoverer, Question
 from services.runner.inventory import PluginInventory
-from services.runner.keys import KeyDirectory
 from services.runner.sources import directory as directory_module
+from tests.support.keydirs import own_keys
 
 PLUGINS = {
     "file": "services.runner.sources.file:FileNodes",
@@ -29,7 +29,7 @@ async def ask(kind: str, **config: str) -> Discovered:
     entries = [EntryPoint(f"node-source/{name}", value, ENTRY_POINT_GROUP) for name, value in PLUGINS.items()]
     plugins = PluginInventory("web-1", entries)
     plugins.load()
-    asked = Discoverer(runner="web-1", plugins=plugins, keys=KeyDirectory("", "web-1"), env={})
+    asked = Discoverer(runner="web-1", plugins=plugins, keys=own_keys(None, "web-1"), env={})
     return await asked.discover(Question(project="p", source="s1", type=kind, config=config, timeout_s=20))
 
 

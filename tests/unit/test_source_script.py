@@ -17,7 +17,7 @@ from runbus.plugin import ENTRY_POINT_GROUP, Discovered, SourceFailure
 from schemas.errors import ErrorCode, RunbusError
 from services.runner.discovery import Discoverer, Question
 from services.runner.inventory import PluginInventory
-from services.runner.keys import KeyDirectory
+from tests.support.keydirs import own_keys
 
 WITHIN_S = 20.0
 
@@ -28,7 +28,7 @@ async def ask(file: str | Path, *, timeout_s: float = WITHIN_S, **config: str) -
     plugins.load()
     env = {"PATH": os.environ["PATH"], "SITE": "north"}
     asked = Discoverer(
-        runner="web-1", plugins=plugins, keys=KeyDirectory("", "web-1"), env=env, env_secrets=["hunter2"]
+        runner="web-1", plugins=plugins, keys=own_keys(None, "web-1"), env=env, env_secrets=["hunter2"]
     )
     settings = {"file": str(file), "format": "resourceyaml", **config}
     return await asked.discover(

@@ -30,7 +30,7 @@ from domain.options.order import in_order
 from schemas.options import DEFAULT_DELIMITER, Option
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,255}\Z")
-_STORED: Final = re.compile(r"/?keys/.|.*\$\{")
+_STORED: Final = re.compile(r"/?(?:keys|runner)/.|.*\$\{")
 
 
 def _name(place: Place) -> str:
@@ -59,7 +59,7 @@ def _regex(place: Place) -> str | None:
 def _storage_path(place: Place) -> str | None:
     value = trimmed_text(place)
     if value and not _STORED.match(value):
-        raise Refused(f"{quoted(value)} is no path of a key; it begins with 'keys/'")
+        raise Refused(f"{quoted(value)} is no path of a key; it begins with 'keys/' or 'runner/'")
     return value
 
 

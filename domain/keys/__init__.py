@@ -1,0 +1,1 @@
+"""Keys: their names, their types, and what may be told of them."""

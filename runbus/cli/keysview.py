@@ -1,0 +1,57 @@
+"""Keys as people read them: a list, one with its metadata. There is no value to show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from runbus.cli.failure import paint
+from runbus.cli.render import Column, ago, moment, print_facts, print_table
+from schemas.keys import KeyEntry, KeyList, KeyShown, KeyStorageInfo
+
+
+def print_keys(found: KeyList, *, root: str) -> None:
+    """A table; whose keys they are stands below."""
+    if found.keys:
+        columns = [Column("PATH", folds=True), Column("TYPE"), Column("BYTES"), Column("CHANGED")]
+        print_table(columns, [_row(entry, root) for entry in found.keys])
+    else:
+        click.echo("No keys there.", err=True)
+    if found.runner:
+        click.echo(paint(f"seen by runner {found.runner} ({_storages(found.storage)})", dim=True), err=True)
+
+
+def print_key(shown: KeyShown, *, root: str) -> None:
+    """Everything that is known of one."""
+    key = shown.key
+    print_facts(
+        [
+            ("path", f"{root}{key.path}{'/' if key.folder else ''}"),
+            ("type", _type(key)),
+            ("content", key.type.content_type if key.type else ""),
+            ("bytes", _size(key)),
+            ("created", moment(key.created_at)),
+            ("changed", moment(key.modified_at)),
+            ("runner", shown.runner),
+            ("storage", _storages(shown.storage)),
+            *sorted(key.meta.items()),
+        ]
+    )
+
+
+def _row(entry: KeyEntry, root: str) -> list[str]:
+    changed = ago(entry.modified_at) if entry.modified_at else ""
+    return [f"{root}{entry.path}{'/' if entry.folder else ''}", _type(entry), _size(entry), changed]
+
+
+def _type(entry: KeyEntry) -> str:
+    return "folder" if entry.folder else str(entry.type or "")
+
+
+def _size(entry: KeyEntry) -> str:
+    return "" if entry.size_bytes is None else f"{entry.size_bytes:,}"
+
+
+def _storages(storages: Sequence[KeyStorageInfo]) -> str:
+    return ", ".join(f"{each.type}{f' at {each.path}' if each.path else ''}" for each in storages)

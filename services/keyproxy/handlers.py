@@ -1,0 +1,166 @@
+"""What the keyproxy answers. Each handler is one verb, and each is told of in the audit, whatever comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+import structlog
+
+from bus.audit import OK, KeyAudit
+from bus.sealing import SealingKey, seal
+from domain.keys.paths import KeyPath, KeyPlace, checked_path, outside
+from schemas import catalog
+from schemas.api import Done
+from schemas.codec import decode
+from schemas.errors import RunbusError
+from schemas.keys import (
+    KeyAccess,
+    KeyAction,
+    KeyBrowseRequest,
+    KeyList,
+    KeyListRequest,
+    KeyLookRequest,
+    KeyOpenRequest,
+    KeyPutRequest,
+    KeyRemoveRequest,
+    KeyShown,
+    KeyShowRequest,
+    KeyStored,
+    KeyValue,
+    SealedValue,
+    SealingKeyReply,
+    SealingKeyRequest,
+)
+from services.keyproxy.asking import Asker
+from services.keyproxy.opening import Opening
+from services.keyproxy.store import KeyStore
+
+MAX_PAGE: Final = 5000
+_CENTRE: Final = "keys/"
+_RUNNER: Final = "runner/"
+
+log = structlog.get_logger("keyproxy")
+
+
+class Handlers:
+    """The verbs of keys."""
+
+    def __init__(self, store: KeyStore, asker: Asker, opening: Opening, sealing: SealingKey, audit: KeyAudit) -> None:
+        self._store = store
+        self._asker = asker
+        self._opening = opening
+        self._sealing = sealing
+        self._audit = audit
+
+    async def list_keys(self, request: KeyListRequest) -> KeyList:
+        """A page of a folder: of the centre's own keys, or as a runner of the selection sees it."""
+        where = _RUNNER if request.runner else _CENTRE
+        limit = max(1, min(request.limit, MAX_PAGE))
+        access = _access(KeyAction.LIST, f"{where}{request.path}", request.user, request.project)
+        async with self._told(access) as note:
+            if request.runner is None:
+                page = await self._store.children(
+                    checked_path(request.path, is_folder=True), deep=request.deep, limit=limit, after=request.after
+                )
+                return KeyList(keys=page.entries, more=page.more)
+            chosen = await self._asker.choose(request.project, request.runner)
+            browse = KeyBrowseRequest(
+                path=request.path, project=request.project, deep=request.deep, limit=limit, after=request.after,
+                user=request.user,
+            )  # fmt: skip
+            answer = await self._asker.ask(chosen, catalog.KEY_BROWSE, browse)
+            note.runner = answer.runner
+            return msgspec.structs.replace(answer, warnings=[*chosen.warnings, *answer.warnings])
+
+    async def show_key(self, request: KeyShowRequest) -> KeyShown:
+        """One key without its value."""
+        where = _RUNNER if request.runner else _CENTRE
+        access = _access(KeyAction.SHOW, f"{where}{request.path}", request.user, request.project)
+        async with self._told(access) as note:
+            if request.runner is None:
+                return KeyShown(key=await self._store.show(checked_path(request.path)))
+            chosen = await self._asker.choose(request.project, request.runner)
+            look = KeyLookRequest(path=request.path, project=request.project, user=request.user)
+            answer = await self._asker.ask(chosen, catalog.KEY_LOOK, look)
+            note.runner = answer.runner
+            return msgspec.structs.replace(answer, warnings=[*chosen.warnings, *answer.warnings])
+
+    async def put_key(self, request: KeyPutRequest) -> KeyStored:
+        """Store a value that was sealed for this service."""
+        key = _centre_key(request.path)
+        access = _access(KeyAction.UPDATE, str(key), request.user)
+        async with self._told(access) as note:
+            sealed = decode(self._sealing.open(request.sealed), KeyValue)
+            if sealed.path != request.path:
+                raise outside(request.path, "what is sealed is the value of another key: seal it anew")
+            entry, created = await self._store.put(
+                key.path, sealed.value, key_type=request.key_type, by=request.user, fresh=request.fresh
+            )
+            note.action = KeyAction.CREATE if created else KeyAction.UPDATE
+            return KeyStored(key=entry, created=created)
+
+    async def remove_key(self, request: KeyRemoveRequest) -> Done:
+        """Remove a key. Raises ``key_unavailable`` where there is none."""
+        key = _centre_key(request.path)
+        async with self._told(_access(KeyAction.REMOVE, str(key), request.user)):
+            await self._store.remove(key.path)
+            return Done()
+
+    async def sealing_key(self, _request: SealingKeyRequest) -> SealingKeyReply:
+        """What values are sealed with on their way here."""
+        return SealingKeyReply(public_key=self._sealing.public)
+
+    async def open_key(self, request: KeyOpenRequest) -> SealedValue:
+        """The value of a centre's key, sealed to the runner that may have it."""
+        key = _centre_key(request.path)
+        access = msgspec.structs.replace(
+            _access(KeyAction.READ, str(key), "", request.project), runner=request.runner[:80],
+            execution=request.execution[:80], source=request.source[:80],
+        )  # fmt: skip
+        async with self._told(access):
+            public_key = await self._opening.receiver(request, key)
+            return SealedValue(sealed=seal(public_key, await self._store.read(key.path)))
+
+    @asynccontextmanager
+    async def _told(self, access: KeyAccess) -> AsyncIterator[_Note]:
+        note = _Note(access)
+        outcome = OK
+        try:
+            yield note
+        except RunbusError as error:
+            outcome = str(error.details.get("reason") or error.code)
+            raise
+        except BaseException:
+            outcome = "failed"
+            raise
+        finally:
+            await self._audit.note(note.told(outcome))
+
+
+class _Note:
+    """What turns out only while a request is answered."""
+
+    def __init__(self, access: KeyAccess) -> None:
+        self._access = access
+        self.runner = access.runner
+        self.action = access.action
+
+    def told(self, outcome: str) -> KeyAccess:
+        return msgspec.structs.replace(self._access, outcome=outcome, runner=self.runner, action=self.action)
+
+
+def _centre_key(name: str) -> KeyPath:
+    key = KeyPath.parse(name)
+    if key.place is not KeyPlace.CENTRE:
+        raise outside(name, "it is a key of a runner, which is not the centre's to change: name keys/folder/name")
+    return key
+
+
+def _access(action: KeyAction, path: str, user: str, project: str = "") -> KeyAccess:
+    return KeyAccess(
+        at=datetime.now(UTC), action=action, path=path[:1100], outcome="", project=project[:80], user=user[:80]
+    )

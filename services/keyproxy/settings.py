@@ -1,0 +1,34 @@
+"""Settings of the keyproxy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from bus.logs import LogFormat
+
+
+class KeyproxySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``RUNBUS_<FIELD>`` each."""
+
+    nats_url: str = "nats://127.0.0.1:4222"
+    prefix: str = "rb"
+    data_dir: str = "runbus-data"
+    """Where the file of the centre's keys is."""
+    master_key_file: str = ""
+    """A file of 32 bytes in base64, its owner's only: encrypts every key. Made in the data directory where neither
+    this nor ``master_key`` is given."""
+    master_key: str = ""
+    """The same, itself."""
+    connect_wait_s: float = 30.0
+    replicas: int = 1
+    ack_wait_s: float = 30.0
+    """The lease of an assignment, as the dispatcher has it: a tag set that is new gets its consumer here."""
+    log_level: str = "info"
+    log_format: LogFormat = "auto"
+
+    @property
+    def keys_path(self) -> Path:
+        """The file of the centre's keys."""
+        return Path(self.data_dir) / "keys.sqlite"

@@ -1,0 +1,252 @@
+"""The centre's keys: a tree of paths whose values are encrypted, in one SQLite file.
+
+Paths come without ``keys/`` before them and are checked by the caller: relative, no empty parts, no ``.`` and ``..``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import aiosqlite
+import msgspec
+
+from schemas.keys import KeyEntry, KeyType
+from services.keyproxy.crypto import Bound, Encrypted, ForgedError
+from services.keyproxy.masterkey import MasterKey
+from services.keyproxy.storefile import number, open_reader, open_writer, telling, transaction
+from services.keyproxy.storekeys import Keyring, Progress, left_behind, reencrypt, wipe_log
+from services.keyproxy.storerows import (
+    COLUMNS,
+    bound_of,
+    conflict,
+    created_of,
+    entry_of,
+    forged,
+    guessed_type,
+    is_folder,
+    is_key,
+    not_found,
+    now_us,
+    other_master,
+    taken,
+    too_large,
+)
+from services.keyproxy.storetree import ROOT, delete, write
+
+MAX_VALUE_BYTES: Final = 1 << 20
+MAX_PAGE: Final = 5000
+BATCH: Final = 250
+"""Keys that are encrypted anew in one transaction."""
+
+_FIND: Final = f"SELECT id, {COLUMNS} FROM entry WHERE path = ?"  # noqa: S608
+_READ: Final = f"SELECT master, nonce, ciphertext, {COLUMNS} FROM entry LEFT JOIN secret USING (id) WHERE path = ?"  # noqa: S608
+_IN_FOLDER: Final = f"SELECT {COLUMNS} FROM entry WHERE parent = ? AND path > ? ORDER BY path LIMIT ?"  # noqa: S608
+_BELOW: Final = f"SELECT {COLUMNS} FROM entry WHERE path > ? AND path < ? ORDER BY path LIMIT ?"  # noqa: S608
+_LAST: Final = "\U0010ffff"
+"""Behind every path: no path begins with it, as it is no character."""
+
+
+class Stored(NamedTuple):
+    """A key as it is now, and whether it is new."""
+
+    entry: KeyEntry
+    created: bool
+
+
+class Page(NamedTuple):
+    """Entries, sorted by path; ``more``: there are others behind the last one."""
+
+    entries: list[KeyEntry]
+    more: bool
+
+
+class KeyStore:
+    """Keys by path. Any number of tasks may ask at a time; those that write wait for each other.
+
+    Each method raises ``unavailable`` where the file is damaged or its disk is full, ``busy`` where another process
+    holds it.
+    """
+
+    def __init__(self, path: Path, writer: aiosqlite.Connection, reader: aiosqlite.Connection, ring: Keyring) -> None:
+        self._path, self._writer, self._reader, self._ring = path, writer, reader, ring
+        self._lock = asyncio.Lock()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, path: Path | str, master: MasterKey, previous: MasterKey | None = None
+    ) -> AsyncIterator[KeyStore]:
+        """Open the file, or make it. With ``previous``, keys under both are read; all are written under ``master``.
+
+        Raises ``invalid_message`` (``other_key``) for a master key that is not the file's, ``unavailable`` for a file
+        that cannot be used.
+        """
+        path, ring = Path(path), Keyring(master, previous)
+        writer = await open_writer(path)
+        try:
+            with telling(path):
+                await ring.admit(writer, str(path))
+            reader = await open_reader(path)
+            try:
+                yield cls(path, writer, reader, ring)
+            finally:
+                await reader.close()
+        finally:
+            await writer.close()
+
+    async def put(
+        self,
+        path: str,
+        value: bytes,
+        *,
+        by: str,
+        key_type: KeyType | None = None,
+        fresh: bool = False,
+        meta: Mapping[str, str] | None = None,
+    ) -> Stored:
+        """Store a value, in place of the one of its path; without ``key_type``, of the type it looks like.
+
+        Raises ``too_large`` beyond 1 MiB; ``already_exists`` where the path is a folder or leads through a key, and
+        with ``fresh`` where there is such a key.
+        """
+        if len(value) > MAX_VALUE_BYTES:
+            raise too_large(path, len(value), MAX_VALUE_BYTES)
+        async with self._writing(path):
+            found = await self._row(self._writer, path)
+            if found is not None and found[2] is None:
+                raise conflict(path, path)
+            if found is not None and fresh:
+                raise taken(path)
+            now = now_us()
+            created_us, created_by = created_of(found[1:]) if found else (now, by)
+            bound = Bound(
+                path=path,
+                type=key_type or guessed_type(value),
+                size_bytes=len(value),
+                created_us=created_us,
+                created_by=created_by,
+                modified_us=max(now, created_us),  # a clock that was set back
+                modified_by=by,
+                meta=msgspec.json.encode(dict(meta or {}), order="sorted").decode(),
+            )
+            await write(self._writer, self._ring, found[0] if found else None, bound, value)
+        return Stored(entry_of(msgspec.structs.astuple(bound)), found is None)
+
+    async def read(self, path: str) -> bytes:
+        """The value. Raises ``key_unavailable`` where there is no such key, or it cannot be decrypted."""
+        rows = await self._fetch(_READ, (path,))
+        if not rows:
+            raise not_found(path)
+        master, nonce, ciphertext, *columns = rows[0]
+        if columns[1] is None:
+            raise is_folder(path)
+        if master is None:
+            raise forged(path)
+        if self._ring.of(master) is None:
+            with telling(self._path):
+                await self._ring.recall(self._reader)
+        key = self._ring.of(master)
+        if key is None:
+            raise other_master(path)
+        try:
+            return key.decrypt(Encrypted(nonce, ciphertext), bound_of(columns))
+        except ForgedError:
+            raise forged(path) from None
+
+    async def show(self, path: str) -> KeyEntry:
+        """A key without its value, or a folder; the root is one. Raises ``key_unavailable``."""
+        if not path:
+            return KeyEntry(path="", folder=True)
+        row = await self._row(self._reader, path)
+        if row is None:
+            raise not_found(path)
+        return entry_of(row[1:])
+
+    async def children(self, path: str = "", *, deep: bool = False, limit: int = 1000, after: str = "") -> Page:
+        """What stands in a folder; ``deep``: all that is below it. Sorted by path, those behind ``after``.
+
+        At most 5,000 at a time. Raises ``key_unavailable`` where there is no such folder.
+        """
+        limit = max(1, min(limit, MAX_PAGE))
+        row = await self._row(self._reader, path) if path else None
+        if path and row is None:
+            raise not_found(path)
+        if row is not None and row[2] is not None:
+            raise is_key(path)
+        if deep:  # "0" follows "/": between them is all that begins with "path/"
+            begin, end = (f"{path}/", f"{path}0") if path else ("", _LAST)
+            rows = await self._fetch(_BELOW, (max(begin, after), end, limit + 1))
+        else:
+            rows = await self._fetch(_IN_FOLDER, (row[0] if row else ROOT, after, limit + 1))
+        return Page([entry_of(each) for each in rows[:limit]], more=len(rows) > limit)
+
+    async def remove(self, path: str) -> None:
+        """Remove a key, the folders that it leaves empty, and what was encrypted. Raises ``key_unavailable``."""
+        async with self._writing(path):
+            row = await self._row(self._writer, path)
+            if row is None:
+                raise not_found(path)
+            if row[2] is None:
+                raise is_folder(path)
+            await delete(self._writer, row[0], path)
+        await self._wipe_log()
+
+    async def count(self) -> int:
+        """How many keys there are; folders are not counted."""
+        with telling(self._path):
+            return await number(self._reader, "SELECT count(*) FROM secret")
+
+    async def rotate(self, progress: Progress | None = None, *, batch: int = BATCH) -> int:
+        """Encrypt under the current master key what is under the previous one; how many keys that were.
+
+        Batch by batch, so that others read and write meanwhile. Ended at any moment, it goes on where it was: open
+        the file with both keys and call it again. Raises ``key_unavailable`` for a key that cannot be decrypted.
+        """
+        with telling(self._path):
+            total, done = await left_behind(self._writer, self._ring), 0
+            while True:
+                async with self._lock:
+                    moved = await reencrypt(self._writer, self._ring, batch)
+                if not moved:
+                    break
+                done += moved
+                if progress is not None:
+                    progress(done, max(total, done))
+        await self._wipe_log()
+        return done
+
+    @asynccontextmanager
+    async def _writing(self, path: str) -> AsyncIterator[None]:
+        with telling(self._path):
+            async with self._lock, transaction(self._writer):
+                if not await self._ring.recall(self._writer):
+                    raise other_master(path)
+                yield
+
+    async def _row(self, connection: aiosqlite.Connection, path: str) -> Any:
+        with telling(self._path):
+            return next(iter(await connection.execute_fetchall(_FIND, (path,))), None)
+
+    async def _fetch(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        with telling(self._path):
+            return list(await self._reader.execute_fetchall(sql, values))
+
+    async def _wipe_log(self) -> None:
+        with telling(self._path):
+            async with self._lock:
+                await wipe_log(self._writer)
+
+
+async def rotate(
+    path: Path | str, old: MasterKey, new: MasterKey, progress: Progress | None = None, *, batch: int = BATCH
+) -> int:
+    """Bring a file of keys from one master key to another, whether or not a keyproxy runs; how many keys were moved.
+
+    A keyproxy that runs must have been given both. See :meth:`KeyStore.rotate`.
+    """
+    async with KeyStore.open(path, new, old) as store:
+        return await store.rotate(progress, batch=batch)

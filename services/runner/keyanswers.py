@@ -1,0 +1,52 @@
+"""What a runner tells of its key storage to whoever asks its tag set: paths, types and metadata, never a value."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from domain.keys.paths import checked_path
+from runbus.plugin import KeyFailure, KeyStorageError
+from schemas.keys import KeyBrowseRequest, KeyList, KeyLookRequest, KeyShown
+from services.runner.keystorage.guarded import RunnerKeys
+from services.runner.keyuse import unavailable
+
+T = TypeVar("T")
+
+MAX_PAGE = 5000
+
+
+class KeyAnswers:
+    """Answers for one runner."""
+
+    def __init__(self, keys: RunnerKeys, runner: str) -> None:
+        self._keys = keys
+        self._runner = runner
+
+    async def browse(self, request: KeyBrowseRequest) -> KeyList:
+        """A page of a folder. Raises ``key_unavailable``."""
+        path = checked_path(request.path, is_folder=True)
+        found = await self._within(request.timeout_s, path, self._keys.children(path, deep=request.deep))
+        rest = [entry for entry in found if entry.path > request.after]
+        limit = max(1, min(request.limit, MAX_PAGE))
+        return KeyList(
+            keys=rest[:limit], more=len(rest) > limit, runner=self._runner, storage=self._keys.infos
+        )  # fmt: skip
+
+    async def look(self, request: KeyLookRequest) -> KeyShown:
+        """One key. Raises ``key_unavailable``."""
+        path = checked_path(request.path)
+        entry = await self._within(request.timeout_s, path, self._keys.show(path))
+        return KeyShown(key=entry, runner=self._runner, storage=self._keys.infos)
+
+    async def _within(self, timeout_s: float, path: str, work: Awaitable[T]) -> T:
+        name = f"runner/{path}"
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await work
+        except KeyStorageError as error:
+            raise unavailable(name, self._runner, error) from None
+        except TimeoutError:
+            late = KeyStorageError(f"its provider took longer than {timeout_s:g} s", reason=KeyFailure.TIMEOUT)
+            raise unavailable(name, self._runner, late) from None

@@ -1,0 +1,1 @@
+"""Key storage plugins: where a runner's keys are read."""

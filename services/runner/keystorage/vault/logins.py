@@ -1,0 +1,104 @@
+"""How a runner logs in: hvac's call for each way, and what each needs of the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote
+
+from hvac.api import auth_methods as methods  # type: ignore[import-untyped]
+
+from runbus.plugin import KeyFailure, KeyStorageError
+from services.runner.keystorage.vault.calls import Adapter, Answer, Http
+from services.runner.keystorage.vault.config import AuthBackend, VaultConfig
+from services.runner.keystorage.vault.faults import Fault, shown
+
+_NEEDED: Final[Mapping[AuthBackend, tuple[str, ...]]] = {
+    AuthBackend.TOKEN: ("token",),
+    AuthBackend.APPROLE: ("approleId", "approleSecretId"),
+    AuthBackend.USERPASS: ("username", "password"),
+    AuthBackend.CERT: ("clientPemFile", "clientKeyPemFile"),
+    AuthBackend.GITHUB: ("githubToken",),
+}
+_CORRECT: Final[Mapping[AuthBackend, str]] = {
+    AuthBackend.CERT: "clientPemFile, or certRoleName",
+    **{backend: " and ".join(names) for backend, names in _NEEDED.items() if backend is not AuthBackend.CERT},
+}
+
+
+def check_settings(config: VaultConfig) -> None:
+    """Raises :class:`KeyStorageError` (CONFIGURATION) where a setting is missing or does not fit."""
+    given = {
+        "token": config.token,
+        "approleId": config.approle_id,
+        "approleSecretId": config.approle_secret_id,
+        "username": config.username,
+        "password": config.password,
+        "clientPemFile": config.client_pem_file,
+        "clientKeyPemFile": config.client_key_pem_file,
+        "githubToken": config.github_token,
+    }
+    missing = [name for name in _NEEDED[config.auth_backend] if not given[name]]
+    if missing:
+        raise _wrong(f"authBackend {config.auth_backend.value} needs {' and '.join(missing)}")
+    if not config.address.startswith(("https://", "http://")) or "@" in config.address:
+        raise _wrong("address has to be https://HOST:PORT, without a user in it")
+    if config.auth_backend is AuthBackend.CERT and not config.address.startswith("https://"):
+        raise _wrong("authBackend cert needs an https address")
+
+
+def log_in(http: Http, config: VaultConfig) -> Answer | Fault:
+    """Log in, in a thread. Of a token: ask what it is."""
+    if config.auth_backend is AuthBackend.TOKEN:
+        return _came(methods.Token(Adapter(http, token=config.token, namespace=config.namespace)).lookup_self())
+    adapter = Adapter(http, namespace=config.auth_namespace or config.namespace)
+    if config.auth_backend is AuthBackend.APPROLE:
+        login = methods.AppRole(adapter).login
+        mount = config.approle_auth_mount
+        return _came(login(config.approle_id, config.approle_secret_id, use_token=False, mount_point=mount))
+    if config.auth_backend is AuthBackend.USERPASS:
+        login, mount = methods.Userpass(adapter).login, config.userpass_auth_mount
+        return _came(login(config.username, config.password, use_token=False, mount_point=mount))
+    if config.auth_backend is AuthBackend.GITHUB:
+        return _came(methods.Github(adapter).login(config.github_token, use_token=False))
+    # hvac's own call for certificates wants the files once more, and connections of its own.
+    role = {"name": config.cert_role_name} if config.cert_role_name else {}
+    return _came(adapter.login(f"/v1/auth/{quote(config.cert_auth_mount)}/login", use_token=False, json=role))
+
+
+def refused_login(answer: Answer, config: VaultConfig) -> KeyStorageError:
+    """The error of a login that Vault does not grant, or cannot."""
+    backend = config.auth_backend
+    where = shown(config)
+    if answer.status == HTTPStatus.NOT_FOUND:
+        text = f"{where} has no login {backend.value} under that mount. Correct authBackend and its mount"
+        return KeyStorageError(text, reason=KeyFailure.CONFIGURATION)
+    if backend is AuthBackend.TOKEN:
+        text = f"{where} does not know the token: it is wrong, or has expired. Give a new one in token"
+        return KeyStorageError(text, reason=KeyFailure.AUTHENTICATION)
+    text = f"{where} refuses the login {backend.value} ({answer.status}). Correct {_CORRECT[backend]}"
+    return KeyStorageError(text, reason=KeyFailure.AUTHENTICATION)
+
+
+def granted(answer: Answer, config: VaultConfig) -> Mapping[str, Any] | None:
+    """The part of an answer that says what was granted: token, seconds, whether renewable. None: it says nothing."""
+    body = answer.body or {}
+    if config.auth_backend is AuthBackend.TOKEN:
+        data = body.get("data")
+        if not isinstance(data, dict):
+            return None
+        said = {"lease_duration": data.get("ttl"), "renewable": data.get("renewable")}
+        return {"client_token": config.token, **said}
+    auth = body.get("auth")
+    return auth if isinstance(auth, dict) and auth.get("client_token") else None
+
+
+def _came(returned: Any) -> Answer | Fault:
+    """What hvac, which has no types, hands through from our adapter."""
+    assert isinstance(returned, (Answer, Fault))  # noqa: S101
+    return returned
+
+
+def _wrong(text: str) -> KeyStorageError:
+    return KeyStorageError(f"Vault's settings: {text}", reason=KeyFailure.CONFIGURATION)
