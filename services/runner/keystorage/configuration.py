@@ -19,7 +19,6 @@ from services.runner.keystorage.settings import (
     unknown_setting,
     wrong,
 )
-from services.runner.keystorage.yamlfile import read_file
 
 FILE: Final = "RUNBUS_KEY_STORAGE"
 """Names the file."""
@@ -42,7 +41,7 @@ def storages_of(env: Mapping[str, str], plugins: Plugins) -> list[StorageSetting
     ``_FILE`` behind it, its value is the content of the file named. Raises
     :class:`runbus.plugin.KeyStorageError` (``configuration``) that names the file and line, or the variable.
     """
-    found = read_file(env[FILE].strip(), plugins) if env.get(FILE, "").strip() else []
+    found = _from_file(env[FILE].strip(), plugins) if env.get(FILE, "").strip() else []
     found += _from_own(env, plugins)
     found += _from_original(env, plugins)
     if directory := env.get(DIRECTORY, "").strip():
@@ -53,6 +52,14 @@ def storages_of(env: Mapping[str, str], plugins: Plugins) -> list[StorageSetting
     for settings in found:
         converted(settings, plugins[settings.type])
     return found
+
+
+def _from_file(file: str, plugins: Plugins) -> list[StorageSettings]:
+    if not file:
+        return []
+    from services.runner.keystorage.yamlfile import read_file  # noqa: PLC0415  (others do without YAML)
+
+    return read_file(file, plugins)
 
 
 class _Variables:
@@ -100,6 +107,12 @@ class _Variables:
         if name is None:
             raise unknown_setting(given, type_, plugin, variable)
         return name, value_of_file(value.strip(), variable)
+
+
+def _from_file(path: str, plugins: Plugins) -> list[StorageSettings]:
+    from services.runner.keystorage.yamlfile import read_file  # noqa: PLC0415  (YAML: only where there is a file)
+
+    return read_file(path, plugins)
 
 
 def _from_own(env: Mapping[str, str], plugins: Plugins) -> list[StorageSettings]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from runbus.plugin import KeyEntry
 from schemas.version import VERSION
-from services.runner.keystorage.aws.config import AwsConfig, Behaviour
+from services.runner.keystorage.aws.config import AT_A_TIME, AwsConfig, Behaviour
 
 if TYPE_CHECKING:
     from services.runner.keystorage.aws.tree import SecretsTree
+
+T = TypeVar("T")
 
 __all__ = ["AwsConfig", "AwsSecrets", "Behaviour"]
 
@@ -41,28 +44,38 @@ class AwsSecrets:
         self._config = config
         self._made: SecretsTree | None = None
         self._lock = threading.Lock()
+        # Threads of its own: a service that hangs must not take all those that the rest of the runner works with.
+        self._pool: ThreadPoolExecutor | None = None
 
     async def read(self, path: str) -> str:
         """The value. Raises :class:`KeyStorageError`."""
-        return await asyncio.to_thread(lambda: self._tree().read(path))
+        return await self._run(lambda tree: tree.read(path))
 
     async def show(self, path: str) -> KeyEntry:
         """What is known of a secret or a field. Raises :class:`KeyStorageError`."""
-        return await asyncio.to_thread(lambda: self._tree().show(path))
+        return await self._run(lambda tree: tree.show(path))
 
     async def children(self, path: str, *, deep: bool = False) -> Sequence[KeyEntry]:
         """Keys and folders. Raises :class:`KeyStorageError`."""
-        return await asyncio.to_thread(lambda: self._tree().children(path, deep))
+        return await self._run(lambda tree: tree.children(path, deep))
 
     async def check(self) -> None:
         """Ask for one name. Raises :class:`KeyStorageError`."""
-        await asyncio.to_thread(lambda: self._tree().check())
+        await self._run(lambda tree: tree.check())
 
     async def close(self) -> None:
         """Let go of connections and credentials."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
         tree, self._made = self._made, None
         if tree is not None:
             await asyncio.to_thread(tree.close)
+
+    async def _run(self, call: Callable[[SecretsTree], T]) -> T:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(AT_A_TIME, "runbus-aws")
+        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: call(self._tree()))
 
     def _tree(self) -> SecretsTree:
         from services.runner.keystorage.aws.tree import SecretsTree  # noqa: PLC0415  (an idle runner has none)

@@ -8,10 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from services.runner.keystorage.aws import api
-from services.runner.keystorage.aws.config import AwsConfig
-
-AT_A_TIME = 8
-"""Calls, and connections."""
+from services.runner.keystorage.aws.config import AT_A_TIME, AwsConfig
 
 
 def client_of(config: AwsConfig) -> Any:

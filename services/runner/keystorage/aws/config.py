@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec
 
+AT_A_TIME: Final = 8
+"""Calls, and connections."""
 _ROLE: Final = re.compile(r"arn:[a-z-]+:iam::\d{12}:role/.+\Z")
 _SESSION: Final = re.compile(r"[\w+=,.@-]{2,64}\Z", re.ASCII)
 _URL: Final = re.compile(r"https?://[^/\s@?#]+/?\Z")

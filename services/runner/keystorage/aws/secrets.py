@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from runbus.plugin import KeyFailure, KeyStorageError
-from services.runner.keystorage.aws.access import AT_A_TIME, client_of
+from services.runner.keystorage.aws.access import client_of
 from services.runner.keystorage.aws.api import errors, unparsable
-from services.runner.keystorage.aws.config import AwsConfig
+from services.runner.keystorage.aws.config import AT_A_TIME, AwsConfig
 from services.runner.keystorage.aws.content import Content, content_of
 from services.runner.keystorage.aws.faults import NO_ANSWER, failed
 

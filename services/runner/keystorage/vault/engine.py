@@ -13,7 +13,7 @@ from services.runner.keystorage.vault.calls import Answer
 from services.runner.keystorage.vault.config import VaultConfig
 from services.runner.keystorage.vault.meanings import Secret, instant
 from services.runner.keystorage.vault.place import Parts, Place
-from services.runner.keystorage.vault.refusals import malformed, refused, wrong_mount
+from services.runner.keystorage.vault.refusals import malformed, no_mount, refused, wrong_mount
 from services.runner.keystorage.vault.session import Session
 
 _RIGHT_FOR_S: Final = 60.0
@@ -82,6 +82,8 @@ class Engine:
     async def _get(self, url: str, where: str, *, is_list: bool = False) -> Answer:
         """An answer of Vault's own, with status 200 or 404; ``where``: the place for people."""
         answer = await self._session.ask(url, is_list=is_list)
+        if answer.status == HTTPStatus.NOT_FOUND and answer.says("no handler for route"):
+            raise no_mount(self._config, self._place.mount)
         if answer.body is not None and answer.status in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
             return answer
         if answer.status == HTTPStatus.FORBIDDEN:

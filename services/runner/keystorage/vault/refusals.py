@@ -50,6 +50,12 @@ def malformed(config: VaultConfig, where: str) -> KeyStorageError:
     return KeyStorageError(text, reason=KeyFailure.MALFORMED)
 
 
+def no_mount(config: VaultConfig, mount: str) -> KeyStorageError:
+    """The error of a mount that is not there."""
+    text = f"nothing is mounted at {mount} of {shown(config)}. Correct secretBackend, or namespace"
+    return KeyStorageError(text, reason=KeyFailure.CONFIGURATION)
+
+
 def wrong_mount(config: VaultConfig, mount: str, kind: str, version: int) -> KeyStorageError | None:
     """The error of a mount that is not what the settings say; None where it is."""
     if kind not in ("kv", "generic"):
