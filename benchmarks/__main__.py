@@ -19,12 +19,16 @@ from benchmarks import (
     dispatch,
     engine,
     footprint,
+    keystore,
+    keyuse,
     latency,
     logs,
+    masking,
     node_formats,
     nodes,
     sources,
     throughput,
+    vault_listing,
 )
 from benchmarks.bench_ledger import run as run_ledger
 from benchmarks.machine import Machine, Origin, machine, origin
@@ -35,7 +39,7 @@ from bus.logs import configure
 RESULTS: Final = Path(__file__).parent / "results"
 PARTS: Final = (
     "footprint", "latency", "throughput", "logs", "up", "engine", "nodes", "sources", "formats", "dispatch",
-    "ledger",
+    "masking", "keys", "keystore", "vault", "ledger",
 )  # fmt: skip
 
 
@@ -52,6 +56,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     readings: int = 3
     hosts: int = 200
     rounds: int = 5
+    listings: int = 100
     executions: int = 1_000_000
 
 
@@ -66,6 +71,7 @@ QUICK: Final = Size(
     readings=1,
     hosts=50,
     rounds=2,
+    listings=20,
     executions=20_000,
 )
 
@@ -111,7 +117,7 @@ def main(*, quick: bool, only: tuple[str, ...], json_file: Path | None, save: bo
 async def _measure(size: Size, parts: Sequence[str], ansible: str | None) -> list[Row]:
     rows: list[Row] = []
     with _progress() as progress:
-        if set(parts) & {"footprint", "latency", "throughput", "logs", "sources"}:
+        if set(parts) & {"footprint", "latency", "throughput", "logs", "keys", "sources"}:
             async with site() as running:
                 rows += await _measure_site(running, size, parts, progress)
         if "up" in parts:
@@ -124,6 +130,15 @@ async def _measure(size: Size, parts: Sequence[str], ansible: str | None) -> lis
             step = _steps(progress, "documents of nodes", size.readings)
             rows += await node_formats.measure(blocks=size.readings, step=step)
             rows.append(await ansible_inventory.row(blocks=size.rounds))
+        if "masking" in parts:
+            step = _steps(progress, "masking", size.blocks)
+            rows += await masking.measure(megabytes=size.megabytes, blocks=size.blocks, step=step)
+        if "keystore" in parts:
+            step = _steps(progress, "the centre's keys", keystore.PARTS)
+            rows += await keystore.measure(rounds=size.listings, step=step)
+        if "vault" in parts:
+            step = _steps(progress, "keys of Vault", size.rounds)
+            rows += await vault_listing.measure(blocks=size.rounds, step=step)
         if "dispatch" in parts:
             step = _steps(progress, "nodes by ssh", size.rounds)
             rows += await dispatch.measure(nodes=size.hosts, rounds=size.rounds, step=step, ansible=ansible)
@@ -140,6 +155,7 @@ async def _measure_site(running: Site, size: Size, parts: Sequence[str], progres
             size.blocks,
             partial(logs.measure, megabytes=size.megabytes, lines=size.lines, blocks=size.blocks),
         ),
+        "keys": (size.blocks, partial(keyuse.measure, blocks=size.blocks)),
         "sources": (2 * size.rounds, partial(sources.measure, blocks=size.rounds)),
     }
     for name, (count, measure) in measures.items():

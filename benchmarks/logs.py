@@ -40,7 +40,7 @@ async def _bulk(site: Site, raw: RawLog, path: Path, size: int, mb_per_s: dict[s
     """The child is ``cat``: it costs the least, and what it costs is not ours."""
     mb_per_s["publish"].append(size / _MB / await raw.publish(size))
     mb_per_s["publish_and_follow"].append(size / _MB / await raw.publish_and_follow(size))
-    mb_per_s["log"].append(size / _MB / await _follow(site, f"cat {path}", size))
+    mb_per_s["log"].append(size / _MB / await follow(site, f"cat {path}", size))
 
 
 async def _single_lines(site: Site, lines: int, lines_per_s: dict[str, list[float]]) -> None:
@@ -48,7 +48,7 @@ async def _single_lines(site: Site, lines: int, lines_per_s: dict[str, list[floa
     command = f"stdbuf -oL seq -w 1 {lines}"
     size = lines * (len(str(lines)) + 1)
     lines_per_s["pipe"].append(lines / await asyncio.to_thread(_read_bare, command, size))
-    lines_per_s["log"].append(lines / await _follow(site, command, size))
+    lines_per_s["log"].append(lines / await follow(site, command, size))
 
 
 def _bulk_rows(found: dict[str, Summary]) -> list[Row]:
@@ -72,7 +72,7 @@ def _lines_row(found: dict[str, Summary]) -> Row:
     )  # fmt: skip
 
 
-async def _follow(site: Site, command: str, size: int) -> float:
+async def follow(site: Site, command: str, size: int) -> float:
     """Seconds from the request until the follower has every byte and the final state; then the log is purged."""
     received = 0
     began = time.perf_counter()

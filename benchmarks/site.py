@@ -21,6 +21,8 @@ TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 RUNNER_ID: Final = "bench"
 RUNNER: Final = f"runner {RUNNER_ID}"
 """The runner's part, as the supervisor names it."""
+KEY: Final = "bench/password"
+"""In the key storage of the runner, a directory."""
 _KIB: Final = 1024
 _MB: Final = 1_000_000
 
@@ -65,12 +67,21 @@ class Site:
         return found
 
 
+def _keys(directory: Path) -> Path:
+    file = directory / KEY
+    file.parent.mkdir(parents=True)
+    file.write_text("correct horse battery staple")
+    file.chmod(0o600)
+    return directory
+
+
 @asynccontextmanager
 async def site() -> AsyncIterator[Site]:
     """Start everything, and stop it at the end."""
     with tempfile.TemporaryDirectory(prefix="runbus-bench-") as directory:
         server = EmbeddedServer(ServerSettings(data_dir=Path(directory), port=0))
         common = {"RUNBUS_NATS_URL": server.url, "RUNBUS_DATA_DIR": directory, "RUNBUS_LOG_FORMAT": "json"}
+        common["RUNBUS_KEYS_DIR"] = str(_keys(Path(directory) / "keys"))
         specs = part_specs(common, [runner_spec(RUNNER_ID, tags="LINUX,BENCH")])
         supervisor = Supervisor(specs, Path(directory), on_ready=lambda _part: None)
         try:

@@ -23,8 +23,8 @@ SHARED: Final = frozenset(
         "NOTIFY_SECRET", "NOTIFY_RETRY_S", "NOTIFY_TIMEOUT_S", "SERVER_URL", "SMTP_URL", "MAIL_FROM",
     }
 )  # fmt: skip
-"""Every name any part reads: one environment may serve several parts. Names of tests (``RUNBUS_TEST_…``) are free, and those
-of keys (``RUNBUS_KEY_…``), which the runner looks at itself."""
+"""Every name any part reads: one environment may serve several parts. Those of tests (``RUNBUS_TEST_…``) are free,
+and those of keys (``RUNBUS_KEY_…``), which the runner looks at itself."""
 
 
 def load(settings_type: type[T], env: Mapping[str, str], **overrides: Any) -> T:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-_SLICE: Final = 4096
+_SLICE: Final = 1024
+"""Nodes of a few attributes end so many in a millisecond or two."""
 
 
 class _Calm:

@@ -1,18 +1,17 @@
-"""Masks secrets in logs, also where one is cut in two by the end of a chunk."""
+"""Masks secrets in logs: also where the end of a chunk cuts one in two, and those that become known on the way."""
 
 from __future__ import annotations
 
-import copy
-from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Final
 
-from domain.context.grams import Needles
-from domain.context.secret_forms import all_forms, line_parts
+from domain.context.mask_index import Found
+from domain.context.mask_known import MAX_LEARNED, Known, Learned
+from domain.context.mask_lines import MIN_WIDTH
+
+__all__ = ["MAX_LEARNED", "REPLACEMENT", "MaskStream", "Masker", "TextMaskStream"]
 
 REPLACEMENT: Final = "[SECURE]"
-_QUOTES: Final = b"'\""
-_HEAD_BYTES: Final = 3
 
 
 def _bytes(text: str) -> bytes:
@@ -20,45 +19,63 @@ def _bytes(text: str) -> bytes:
 
 
 class Masker:
-    """Knows the secrets of an execution and finds them; never changes, so one serves any number of streams.
+    """Knows the secrets of an execution and finds them; one serves any number of streams, from any thread.
 
     Every form of a secret is masked ("Masking": raw, ``'v'``, ``"v"`` and the escaped ones). Places that overlap are
     masked as one, from the first to the last character: of two secrets that share a part, nothing is left over.
+
+    What is to be found is worked out at the first use, in a millisecond or two for each secret; or by ``prepare``.
     """
 
     def __init__(self, secrets: Iterable[str], replacement: str = REPLACEMENT) -> None:
-        either, only = all_forms(secrets)
+        known = Known(secrets)
         self.replacement = _bytes(replacement)
-        self._learn(frozenset(_bytes(form) for form in either), frozenset(_bytes(form) for form in only))
-
-    def _learn(self, bare: frozenset[bytes], only: frozenset[bytes]) -> None:
-        self._bare = bare
-        self._only = only
-        self._needles = Needles(bare | only)
-        quoted = {quote + form + quote for form in bare for quote in (b"'", b'"')}
-        self._forms = sorted(bare | quoted | only)
-        self._heads = frozenset(form[:_HEAD_BYTES] for form in self._forms)
-        self._max_bytes = max(map(len, self._forms), default=0)
+        self._known: tuple[Known, ...] = (known,) if len(known) else ()
+        self._learned = Learned()
 
     @property
     def is_idle(self) -> bool:
-        """Whether there is nothing to mask."""
-        return not self._forms
+        """Whether there is nothing to mask, so far."""
+        return not self._known and not self._learned.parts
+
+    def prepare(self) -> None:
+        """Get ready now. In a thread if there are more than some twenty: then it takes more than 50 ms."""
+        for part in self._known:
+            part.index  # noqa: B018
+
+    def learn(self, secrets: Iterable[str]) -> bool:
+        """Mask these too from now on, with this masker and all that were made of it, in streams that are under way.
+
+        Each line of a secret of several is one by itself. Returns false where there is no room for some of them:
+        there is for ``MAX_LEARNED``.
+        """
+        return self._learned.add(secrets)
+
+    def also(self, secrets: Iterable[str]) -> Masker:
+        """One that knows these besides; what either of the two learns, both know."""
+        known = {secret for part in self._known for secret in part.secrets}
+        more = Known(secret for secret in secrets if secret not in known)
+        return self._made_of((*self._known, more) if len(more) else self._known, self._learned)
+
+    def apart(self) -> Masker:
+        """One that knows the same, and learns by itself: what it learns, no other masker knows. Costs nothing."""
+        return self._made_of((*self._known, *self._learned.parts), Learned())
 
     def replacing(self, replacement: str) -> Masker:
         """The same with another text in place of secrets."""
-        other = copy.copy(self)
+        other = self._made_of(self._known, self._learned)
         other.replacement = _bytes(replacement)
         return other
 
     def by_line(self) -> Masker:
         """For lines that are looked at one by one: finds each line of a secret of several, short ones too."""
-        parts = {part for form in self._bare for part in line_parts(form)}
-        if parts <= self._bare:
-            return self
+        lines = [part.lines for part in self._known]
+        more = tuple(part for part in lines if part is not None and part not in self._known)
+        return self._made_of((*self._known, *more), self._learned) if more else self
+
+    def _made_of(self, known: tuple[Known, ...], learned: Learned) -> Masker:
         other = Masker(())
-        other.replacement = self.replacement
-        other._learn(self._bare | parts, self._only)
+        other.replacement, other._known, other._learned = self.replacement, known, learned
         return other
 
     def mask(self, text: str) -> str:
@@ -69,40 +86,29 @@ class Masker:
         """A whole run of bytes without its secrets, which are taken to be in UTF-8."""
         return MaskStream(self).feed_last(data)
 
-    def places(self, data: bytes) -> list[tuple[int, int]]:
-        """Where secrets stand, with the quotes around them, as start and end; sorted, possibly overlapping."""
-        return [self._with_quotes(data, start, end) for start, end in self._needles.find(data)]
-
-    def first_unfinished(self, data: bytes) -> int:
-        """Where the first secret starts that the data breaks off in the midst of; their end where there is none."""
-        size = len(data)
-        for start in range(max(0, size - self._max_bytes + 1), size):
-            head = data[start : start + _HEAD_BYTES]
-            if (len(head) < _HEAD_BYTES or head in self._heads) and self._is_start(data[start:]):
-                return start
-        return size
-
-    def _with_quotes(self, data: bytes, start: int, end: int) -> tuple[int, int]:
-        quoted = start > 0 and end < len(data) and data[start - 1] == data[end] and data[end] in _QUOTES
-        return (start - 1, end + 1) if quoted and data[start:end] in self._bare else (start, end)
-
-    def _is_start(self, part: bytes) -> bool:
-        """Whether some form goes on after ``part``."""
-        index = bisect_left(self._forms, part)
-        if index < len(self._forms) and self._forms[index] == part:
-            index += 1
-        return index < len(self._forms) and self._forms[index].startswith(part)
+    def look(self, data: bytes, before: bytes = b"") -> Found:
+        """Where secrets stand in ``data``, sorted, and where one breaks off; ``before`` stood in front of it."""
+        places: list[tuple[int, int]] = []
+        cut = len(data)
+        for part in (*self._known, *self._learned.parts):
+            found = part.index.look(data, before)
+            places += found.places
+            cut = min(cut, found.unfinished)
+        return Found(sorted(places), cut)
 
 
 class MaskStream:
     """Masks one stream of bytes, piece by piece; together the pieces are what ``mask_bytes`` makes of the whole.
 
-    Holds back only what may be the start of a secret: always less than the longest form of one.
+    Holds back only what may be the start of a secret: always less than the longest form of one, and the ends of lines
+    that it was broken into. What its masker learns applies from the next piece on, and to what is held back.
     """
 
     def __init__(self, masker: Masker) -> None:
         self._masker = masker
         self._held = b""
+        self._before = b""
+        """The last bytes in front of those that are held."""
         self._masked = 0
         """How many of the held bytes belong to a place whose replacement has been given out."""
 
@@ -116,7 +122,7 @@ class MaskStream:
         if self._masker.is_idle:
             return piece
         data = self._held + piece
-        return self._given_out(data, self._masker.first_unfinished(data))
+        return self._given_out(data, is_last=False)
 
     def finish(self) -> bytes:
         """The rest; the stream may be used anew afterwards."""
@@ -127,17 +133,24 @@ class MaskStream:
         if self._masker.is_idle:
             return piece
         data = self._held + piece
-        return self._given_out(data, len(data))
+        given_out = self._given_out(data, is_last=True)
+        self._before = b""
+        return given_out
 
-    def _given_out(self, data: bytes, cut: int) -> bytes:
-        """Everything before ``cut``; from there on it is kept.
+    def _given_out(self, data: bytes, *, is_last: bool) -> bytes:
+        """Everything before the cut; from there on it is kept.
 
         Every secret that starts before the cut is whole: the cut is the first place where one breaks off. A masked
         place may reach across the cut, and then goes on into what is kept.
         """
+        if not data:
+            return b""
+        places, cut = self._masker.look(data, self._before)
+        if is_last:
+            cut = len(data)
         pieces = []
         masked = self._masked
-        for start, end in self._masker.places(data):
+        for start, end in places:
             if start >= cut:
                 break
             if start >= masked:
@@ -147,6 +160,7 @@ class MaskStream:
                 masked = max(masked, end)
         if masked < cut:
             pieces.append(data[masked:cut])
+        self._before = data[cut - MIN_WIDTH : cut] if cut >= MIN_WIDTH else (self._before + data[:cut])[-MIN_WIDTH:]
         self._held = data[cut:]
         self._masked = max(0, masked - cut)
         return b"".join(pieces)

@@ -2,45 +2,51 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import re
-import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
+
+from domain.context.mask_encodings import base64_encodings, hex_encodings, text_encodings, to_bytes
 
 MIN_CHARS: Final = 2
 """A single character is masked only in quotes: masking it everywhere would ruin the log and hide nothing."""
 _MIN_LINE_CHARS: Final = 8
 _MIN_PART_BYTES: Final = 4
-_MIN_BASE64_BYTES: Final = 6
 MIN_ENVIRONMENT_BYTES: Final = 6
 """A shorter value of an environment variable is taken for a switch or a number."""
-_IN_DOUBLE_QUOTES: Final = re.compile(r'[";{}()&$\\|*?><]')
-_IN_SINGLE_QUOTES: Final = re.compile(r"['\\]")
-_ESCAPED_BLANKS: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
-def plain_forms(secret: str) -> set[str]:
-    """Everything to mask for a secret where it stands unquoted; each is also masked together with quotes around it.
+class Forms(NamedTuple):
+    """How one secret is looked for, as bytes of a log."""
 
-    The first four are the original's ("Masking"): the value, and as a shell's line quotes or escapes it. The others
-    are how values leak elsewhere: in JSON, in a URL, in base64 at any offset, and each line of a long key by itself.
+    bare: frozenset[bytes]
+    """Masked as they are, and together with quotes around them."""
+    quoted: frozenset[bytes] = frozenset()
+    """Masked only as they are, which is with their quotes."""
+    folded: frozenset[bytes] = frozenset()
+    """Those of ``bare`` that programs break into lines of some width: base64 and hexadecimal digits."""
+
+    def with_lines(self) -> Forms:
+        """The same and each line of a form that has several, short ones too."""
+        parts = {part for form in self.bare for part in line_parts(form)}
+        return self._replace(bare=self.bare | parts)
+
+
+def forms_of(secret: str) -> Forms:
+    """All forms of a secret. An empty one has none.
+
+    The first are the original's ("Masking"): the value, and as a shell's line quotes or escapes it. The others
+    are how values leak elsewhere: in JSON, in a URL, in XML, in a string literal, in base64 at any offset, in
+    hexadecimal, and each line of a long key by itself.
     """
-    forms = {
-        secret,
-        secret.replace("'", "'\"'\"'"),
-        _escaped(secret, _IN_DOUBLE_QUOTES),
-        _escaped(secret, _IN_SINGLE_QUOTES),
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-        urllib.parse.quote(secret, safe="", errors="surrogatepass"),
-        urllib.parse.quote_plus(secret, errors="surrogatepass"),
-        secret.replace("\n", "\r\n"),
-        *_base64_forms(secret),
-        *_lines(secret),
-    }
-    return {form for form in forms if len(form) >= MIN_CHARS}
+    if len(secret) < MIN_CHARS:
+        quoted = quoted_forms(secret) if secret else set()
+        return Forms(frozenset(), frozenset(data for form in quoted for data in to_bytes(form)))
+    texts = _wordings(secret)
+    folded = {form for text in texts for data in to_bytes(text) for form in _digits(data)}
+    lines = {form for line in _lines(secret) for form in text_encodings(line)}
+    found = {form for text in texts for form in text_encodings(text)} | lines
+    plain = {data for form in found if len(form) >= MIN_CHARS for data in to_bytes(form)}
+    return Forms(frozenset(plain | folded), folded=frozenset(folded))
 
 
 def quoted_forms(secret: str) -> set[str]:
@@ -67,42 +73,22 @@ def secrets_of_environment(environment: Mapping[str, str]) -> list[str]:
     ]
 
 
-def all_forms(secrets: Iterable[str]) -> tuple[set[str], set[str]]:
-    """The forms to mask bare or in quotes, and those to mask only as they are. Empty secrets have none."""
-    either: set[str] = set()
-    only: set[str] = set()
-    for secret in secrets:
-        if len(secret) >= MIN_CHARS:
-            either |= plain_forms(secret)
-        elif secret:
-            only |= quoted_forms(secret)
-    return either, only
-
-
-def _escaped(secret: str, special: re.Pattern[str]) -> str:
-    """A backslash before what is special; blanks are escaped only where something else is, as in the original."""
-    if not special.search(secret):
-        return secret
-    return "".join(_ESCAPED_BLANKS.get(char, f"\\{char}" if special.match(char) else char) for char in secret)
-
-
-def _base64_forms(secret: str) -> Iterator[str]:
-    """What stands in the base64 of any text that contains the secret: the part that its neighbours do not change."""
-    data = secret.encode("utf-8", "surrogatepass")
-    if len(data) < _MIN_BASE64_BYTES:
-        return
-    for offset in range(3):
-        text = base64.b64encode(b"\x00" * offset + data).decode("ascii").rstrip("=")
-        first = (offset * 8 + 5) // 6
-        last = (offset + len(data)) * 8 // 6
-        yield text[first:last]
-        yield text[first:last].replace("+", "-").replace("/", "_")
-
-
 def line_parts(form: bytes) -> set[bytes]:
     """The lines of a form that has several, but for the shortest."""
     lines = form.splitlines()
     return {part for line in lines if len(lines) > 1 and len(part := line.strip()) >= _MIN_PART_BYTES}
+
+
+def _wordings(secret: str) -> set[str]:
+    """The secret, and what is left of it where its ends are trimmed or its lines end as elsewhere."""
+    trimmed = {text for text in (secret.rstrip("\r\n"), secret.strip()) if len(text) >= MIN_CHARS}
+    lines = {text.replace("\r\n", "\n") for text in (secret, *trimmed)}
+    return {secret} | trimmed | lines | {text.replace("\n", "\r\n") for text in lines}
+
+
+def _digits(data: bytes) -> Iterator[bytes]:
+    yield from base64_encodings(data)
+    yield from hex_encodings(data)
 
 
 def _lines(secret: str) -> Iterator[str]:

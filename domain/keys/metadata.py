@@ -11,6 +11,9 @@ from schemas.keys import KeyType
 PROBLEM: Final = "Runbus-problem"
 """In the metadata of a key that is there and cannot be used: why."""
 _PRIVATE: Final = re.compile(r"-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----")
+_PUBLIC: Final = re.compile(
+    r"-----BEGIN [A-Z0-9 ]*PUBLIC KEY|---- BEGIN SSH2 PUBLIC KEY|(?:sk-)?(?:ssh|ecdsa-sha2)-\S+ A"
+)
 _KINDS: Final = {
     KeyType.PRIVATE_KEY: {"Rundeck-key-type": "private"},
     KeyType.PUBLIC_KEY: {"Rundeck-key-type": "public"},
@@ -19,8 +22,16 @@ _KINDS: Final = {
 
 
 def key_type_of(value: str) -> KeyType:
-    """Guess the type: a private key holds a newline, or the first line of one; anything else is a password."""
-    return KeyType.PRIVATE_KEY if "\n" in value or _PRIVATE.search(value) else KeyType.PASSWORD
+    """What a value looks like: the original's rule, and public keys in the forms of PEM, PGP and OpenSSH.
+
+    The original's: a newline, or the first line of a private key, is a private key; anything else is a password.
+    """
+    text = value.strip()
+    if _PRIVATE.search(text):
+        return KeyType.PRIVATE_KEY
+    if _PUBLIC.match(text):
+        return KeyType.PUBLIC_KEY
+    return KeyType.PRIVATE_KEY if "\n" in text else KeyType.PASSWORD
 
 
 def size_of(value: str) -> int:

@@ -39,7 +39,8 @@ def sort_keys(texts: list[str]) -> list[str] | list[bytes]:
 def printed(value: Any) -> str:
     """A value of YAML or JSON as ``toString`` prints it; the caller bounds depth and size."""
     if isinstance(value, str):
-        return value
+        # of a moment of YAML the text alone: nobody can encode its type
+        return value if type(value) is str else str.__str__(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, float):

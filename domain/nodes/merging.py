@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from domain.calm import uncollected
+from domain.nodes.formats.parts import tag_list
 from domain.nodes.selection import by_name
 from schemas.nodes import Node
 
@@ -56,5 +57,5 @@ def _over(below: Node, above: Node) -> Node:
     return Node(
         name=above.name,
         attributes={**below.attributes, **above.attributes},
-        tags=sorted({*below.tags, *above.tags}),
+        tags=above.tags if above.tags == below.tags else tag_list([*below.tags, *above.tags]),
     )

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import aiosqlite
 import msgspec
 
+from domain.keys.metadata import key_type_of
 from schemas.keys import KeyEntry, KeyType
 from services.keyproxy.crypto import Bound, Encrypted, ForgedError
 from services.keyproxy.masterkey import MasterKey
@@ -26,7 +27,6 @@ from services.keyproxy.storerows import (
     created_of,
     entry_of,
     forged,
-    guessed_type,
     is_folder,
     is_key,
     not_found,
@@ -125,7 +125,7 @@ class KeyStore:
             created_us, created_by = created_of(found[1:]) if found else (now, by)
             bound = Bound(
                 path=path,
-                type=key_type or guessed_type(value),
+                type=key_type or key_type_of(value.decode("utf-8", "replace")),
                 size_bytes=len(value),
                 created_us=created_us,
                 created_by=created_by,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -22,20 +21,6 @@ COLUMNS: Final = "path, type, size_bytes, created_us, created_by, modified_us, m
 
 _US: Final = 1e6
 _TYPES: Final[dict[str, KeyType]] = {each.value: each for each in KeyType}
-_PRIVATE: Final = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY")
-_PUBLIC: Final = re.compile(
-    rb"-----BEGIN [A-Z0-9 ]*PUBLIC KEY|---- BEGIN SSH2 PUBLIC KEY|(?:sk-)?(?:ssh|ecdsa-sha2)-\S+ A"
-)
-
-
-def guessed_type(value: bytes) -> KeyType:
-    """What a value looks like: the original's rule ("Keys": several lines are a private key), and public keys."""
-    text = value.strip()
-    if _PRIVATE.search(text):
-        return KeyType.PRIVATE_KEY
-    if _PUBLIC.match(text):
-        return KeyType.PUBLIC_KEY
-    return KeyType.PRIVATE_KEY if b"\n" in text else KeyType.PASSWORD
 
 
 def now_us() -> int:

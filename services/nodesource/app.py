@@ -18,6 +18,7 @@ from schemas.nodes import Inventory
 from schemas.sources import ProjectSources, SourceState
 from schemas.subjects import Subjects
 from schemas.version import VERSION
+from services.nodesource.arranging import Arranger
 from services.nodesource.asking import Asker
 from services.nodesource.handlers import Handlers
 from services.nodesource.inventories import Inventories
@@ -55,7 +56,8 @@ async def run(settings: NodesourceSettings, stop: StopSignal) -> int:
             bus, inventories, projects=projects, parcels=parcels, runners=runners, place=refresher.place
         )  # fmt: skip
         of_sources = SourceHandlers(sources, asker, refresher, inventories, handlers.require_project)
-        parts = Parts(inventories, sources, keeper, routes_of(subjects, handlers, of_sources))
+        arranger = Arranger(projects, inventories, refresher.place)
+        parts = Parts(inventories, sources, keeper, arranger, routes_of(subjects, handlers, of_sources))
         await _serve(bus, subjects, parts, stop)
     return EXIT_OK
 
@@ -66,6 +68,7 @@ class Parts(NamedTuple):
     inventories: Inventories
     sources: SourceStore
     keeper: Keeper
+    arranger: Arranger
     routes: list[Route]
 
 
@@ -93,7 +96,8 @@ async def _serve(bus: Bus, subjects: Subjects, parts: Parts, stop: StopSignal) -
     """Follow what is stored, answer, keep sources fresh; stop answering first, then close."""
     answerer = Answerer(bus, NAME)
     followers = [parts.inventories.following, *parts.sources.following]
-    async with Background(*(each.run() for each in followers), parts.keeper.run()) as background:
+    running = (*(each.run() for each in followers), parts.keeper.run(), parts.arranger.following.run())
+    async with Background(*running) as background:
         for each in followers:
             await each.caught_up.wait()
         await parts.inventories.remove_orphans()

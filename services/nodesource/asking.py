@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -12,7 +11,7 @@ import structlog
 from bus.connection import Bus
 from bus.nodes import nodes_of, taken
 from bus.parcels import Parcels
-from bus.sets import SetsInUse
+from bus.sets import SetsInUse, ask_set
 from domain.calm import uncollected
 from domain.fleet import TAKES_WORK, why_nobody
 from domain.selection import tag_set_of
@@ -25,9 +24,6 @@ from schemas.subjects import Subjects
 from schemas.tokens import TagSet, own_tag
 
 KIND: Final = "node-source"
-_BIND_WITHIN_S: Final = 3.0
-"""How long a runner may take to hear of a tag set that is new."""
-_AGAIN_S: Final = 0.05
 _ANSWER_WITHIN_S: Final = 10.0
 """On top of the source's own time: for the way there and back."""
 
@@ -112,28 +108,16 @@ class Asker:
             source=source.name, plugin=source.type, project=project, config=source.config,
             timeout_s=source.timeout_s, known_digest=known_digest,
         )  # fmt: skip
-        answer = await self._request(self._subjects.nodes_of_set(project, chosen, catalog.DISCOVER.verb), request)
+        answer = await ask_set(
+            self._bus, self._subjects.nodes_of_set(project, chosen, catalog.DISCOVER.verb), request, Discovery,
+            timeout_s=request.timeout_s + _ANSWER_WITHIN_S,
+        )  # fmt: skip
         if not answer.parcel:
             return Answer(answer, None)
         lines = await taken(self._parcels, answer.parcel)
         with uncollected():
             nodes = await nodes_of(lines)
         return Answer(msgspec.structs.replace(answer, nodes=nodes, parcel=""), lines)
-
-    async def _request(self, subject: str, request: DiscoverRequest) -> Discovery:
-        """A request to a set that was just added waits for its first runner for a moment."""
-        loop = asyncio.get_running_loop()
-        give_up_s = loop.time() + _BIND_WITHIN_S
-        while True:
-            try:
-                return await self._bus.request(
-                    subject, request, Discovery, timeout_s=request.timeout_s + _ANSWER_WITHIN_S
-                )
-            except RunbusError as error:
-                nobody = error.code is ErrorCode.UNAVAILABLE and error.details.get("reason") == "nobody listens"
-                if not nobody or loop.time() > give_up_s:
-                    raise
-            await asyncio.sleep(_AGAIN_S)
 
 
 def _bearer(runner: RunnerView, plugin: str) -> Bearer:

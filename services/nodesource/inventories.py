@@ -183,8 +183,9 @@ class Inventories:
         """Hold this one; the nodes of the one before, to be let go of."""
         project = held.record.project
         before, own = self._held.get(project), self._lists[project]
-        old = [node for parcel, nodes in own.items() if parcel not in lists for node in nodes]
-        old += before.nodes if before is not None else []
+        old = list(before.nodes) if before is not None else []
+        for parcel in own.keys() - lists.keys():
+            old += own[parcel]
         self._lists[project] = lists
         self._hold(held)
         return old

@@ -77,7 +77,7 @@ class Keeper:
             for source in sources.sources:
                 state = self._store.states.get((project, source.name))
                 due = due_at(source, state, self._store.heard_at[project] + _FIRST_WORD)
-                if state is not None and state.error is not None and state.error.code in _NOBODY:
+                if source.enabled and state is not None and state.error is not None and state.error.code in _NOBODY:
                     due = self._again_at(state.checked_at) or due
                 if due is not None:
                     yield (project, source.name), due

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -18,7 +19,7 @@ from domain.discovery.definition import digest_of
 from domain.nodes.merging import Difference, difference
 from schemas.api import ProjectRecord
 from schemas.errors import RunbusError
-from schemas.nodes import StoredNodes
+from schemas.nodes import Node, StoredNodes
 from schemas.sources import LOADED, SourceDefinition, SourceState
 from services.nodesource.asking import Answer, Asker
 from services.nodesource.inventories import Inventories, Place
@@ -129,8 +130,7 @@ class Refresher:
         now = datetime.now(UTC)
         changes = Difference()
         if not found.unchanged:
-            before = await self._inventories.nodes_of(project, source.name)
-            changes = await asyncio.to_thread(difference, before, found.nodes)
+            changes = await self._changes(project, source.name, found.nodes)
             if await self._is_gone(project, source):
                 return asked
             facts = StoredNodes(
@@ -146,6 +146,11 @@ class Refresher:
             added=changes.added, changed=changes.changed, gone=changes.gone, digest=found.digest,
             warnings=found.warnings[:_MAX_WARNINGS], error=None, failures=0,
         )  # fmt: skip
+
+    async def _changes(self, project: str, name: str, nodes: Sequence[Node]) -> Difference:
+        """Apart, so that the nodes it had are kept no longer than this: the inventory lets go of them by and by."""
+        before = await self._inventories.nodes_of(project, name)
+        return await asyncio.to_thread(difference, before, nodes)
 
     async def _is_gone(self, project: str, source: SourceDefinition) -> bool:
         """It was removed, or changed, while it was being asked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Final
 
@@ -39,9 +40,7 @@ class RunnerNodes:
         runners = await self._of(project)
         if not runners:
             return nodes
-        names = {node.name for node in nodes}
-        fresh = [node for node in runners if node.name not in names]
-        return by_name([*nodes, *fresh]) if fresh else nodes
+        return await asyncio.to_thread(_together, nodes, runners)
 
     async def _of(self, project: str) -> list[Node]:
         now_s = time.monotonic()
@@ -56,3 +55,9 @@ class RunnerNodes:
         nodes = [view.node for view in reply.runners if view.node is not None and view.status in TAKES_WORK]
         self._known[project] = (now_s, nodes)
         return nodes
+
+
+def _together(nodes: list[Node], runners: list[Node]) -> list[Node]:
+    names = {node.name for node in nodes}
+    fresh = [node for node in runners if node.name not in names]
+    return by_name([*nodes, *fresh]) if fresh else nodes

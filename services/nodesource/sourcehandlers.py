@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final
 
+from domain.calm import let_go
 from domain.discovery.definition import checked_source
 from schemas.api import Done
 from schemas.errors import RunbusError
@@ -88,9 +89,11 @@ class SourceHandlers:
         source = checked_source(request.source)
         reach = await self._asker.reach(request.project, source)
         found = (await self._asker.ask(reach, source)).found
+        sample = found.nodes[:SAMPLE]
+        await asyncio.to_thread(let_go, found.nodes)
         return SourceTested(
             count=found.count,
-            sample=found.nodes[:SAMPLE],
+            sample=sample,
             runner=found.runner,
             plugin_version=found.plugin_version,
             duration_s=found.duration_s,

@@ -101,7 +101,7 @@ class Runner:
         self._work_dirs = WorkDirs(settings.work_dir)
         self._answerer = Answerer(bus, f"{NAME} {self._id}")
         self._groups = GroupFile.open(settings.group_file)
-        env = inherited()
+        env = {name: value for name, value in inherited().items() if name not in storage.variables}
         env_secrets = [*secrets_of_environment(env), *storage.secrets]
         centre = CentreKeys(bus, self._subjects, self._sealing, self._id, self._instance)
         keys = Keys(self._storage, centre, KeyAudit(bus, self._subjects, self._id), self._id)
@@ -125,6 +125,7 @@ class Runner:
     async def run(self) -> None:
         """Start in order, work, stop in order; however it ends, it leaves."""
         try:
+            await asyncio.to_thread(self._workplace.masker.prepare)
             await settle_losses(self._workplace)
             self._adopt(await self._register())
             await self._work()

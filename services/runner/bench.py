@@ -33,10 +33,9 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
     stopper: Stopper
     secrets: Secrets
     masker: Masker
+    """Knows the secrets of the assignment, the runner's own, and what is learned while it runs."""
     limiter: LogLimiter | None
     grace_s: float
-    masked: tuple[str, ...] = ()
-    """What ``masker`` masks beside ``secrets``."""
     limit_s: float | None = None
     """The called job's own limit on its running time; None: the assignment's holds."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from domain.context.masking import Masker
 from domain.options import OptionValues
 from domain.planning.limits import limit_s
 from domain.workflow.calling import (
@@ -62,6 +62,8 @@ async def carry_out_call(  # noqa: PLR0913 (a unit and the workflow it belongs t
             values = await _values(bench, scope, task, called, call)
             inner_scope = _scope(bench, scope, called, values)
             inner = _bench(bench, called, values, inner_scope)
+            if inner.secrets.values():
+                await asyncio.to_thread(inner.masker.prepare)
             own_s = None if inner.limit_s is None else started_s + inner.limit_s
             is_own = own_s is not None and (deadline_s is None or own_s < deadline_s)
             end = await run(inner, work, inner_scope, own_s if is_own else deadline_s)
@@ -127,14 +129,11 @@ def _bench(bench: Bench, called: CalledJob, values: OptionValues, scope: Scope) 
 
     Of its caller's secrets it has none, but its log shows none of them either.
     """
-    known = (*bench.masked, *bench.secrets.values())
     own = replace(bench.secrets, exposed=values.exposed, private=values.private)
-    is_new = not set(own.values()) <= set(known)
     return msgspec.structs.replace(
         bench,
         secrets=own,
-        masked=known,
-        masker=Masker([*known, *own.values()]) if is_new else bench.masker,
+        masker=bench.masker.also(own.values()),
         limit_s=limit_s(called.timeout, scope.data, what=f"the timeout of job {called.ref.path!r}"),
     )
 

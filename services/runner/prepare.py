@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
-from domain.context.masking import Masker
+from domain.context.masking import MAX_LEARNED, Masker
 from domain.logs import LogLimiter, parse_limit
-from runbus.plugin import Stream
+from runbus.plugin import FailureReason, StepError, Stream
 from schemas import catalog
 from schemas.api import SecretsRequest, SecretValues
 from schemas.codec import decode
@@ -33,7 +35,10 @@ async def prepare(
     secrets, unread = await _secrets(assignment, at)
     for text in unread:
         await ship.write(LogLabel(stream=Stream.RUNNER, step=assignment.first_step), f"{text}\n".encode())
-    values = secrets.values()
+    masker = at.masker.apart().also(secrets.values())
+    if secrets.values():
+        await asyncio.to_thread(masker.prepare)
+    secrets = replace(secrets, learn=lambda value: _learn(masker, value))
     bench = Bench(
         runner=at.runner,
         assignment=assignment,
@@ -45,12 +50,20 @@ async def prepare(
         plugins=at.plugins,
         stopper=stopper,
         secrets=secrets,
-        masker=Masker([*values, *at.env_secrets]) if values else at.masker,
+        masker=masker,
         limiter=_limiter(assignment, stopper),
         grace_s=at.grace_s,
-        masked=tuple(at.env_secrets),
     )
     return bench, scope_of(assignment, secrets.exposed)
+
+
+def _learn(masker: Masker, value: str) -> None:
+    """Mask a key from here on. Raises :class:`StepError` where that cannot be: then nobody is given it."""
+    if value and not masker.learn([value]):
+        raise StepError(
+            f"this run has read {MAX_LEARNED:,} keys, and no more can be masked: divide it into several.",
+            reason=FailureReason.PLUGIN_FAILED,
+        )
 
 
 def share_of(plan: Assignment, part: Assignment) -> Assignment:

@@ -8,7 +8,8 @@ from typing import Final
 
 import msgspec
 
-from domain.context.masking import Masker, MaskStream
+from domain.context.mask_command import AddMaskStream
+from domain.context.masking import MAX_LEARNED, Masker, MaskStream
 from domain.logs.chain import BuiltFilter, FilterChain
 from domain.logs.levels import Level, kept_levels, level_of
 from domain.logs.limit import LimitedStream, LogLimiter
@@ -57,6 +58,7 @@ class StepLog:
         self._ship = ship
         self._masker = masker
         self._limit = limit
+        self._commands: dict[str, AddMaskStream] = {}
         self._chain = FilterChain(filters, masker) if filters else None
         self._on_data = on_data
         self._kept = kept_levels(log_level)
@@ -73,7 +75,11 @@ class StepLog:
 
         Waits while too much is under way.
         """
-        if not level and stream in self._through:
+        if stream != REMARKS:
+            data = self._told_of(stream).feed(data)
+            if not data:
+                return
+        if not level and stream in self._through and self._masker.is_idle:
             await self._ship.write(self._labels.of(stream, (level_of(stream), ())), data)
             return
         self._take(stream, data, Level(level) if level else level_of(stream))
@@ -81,6 +87,9 @@ class StepLog:
 
     async def finish(self) -> None:
         """The step has ended: let go of everything that was held back. What comes later is taken like the rest."""
+        for stream, commands in self._commands.items():
+            if rest := commands.finish():
+                self._take(stream, rest, level_of(stream))
         for (stream, level), cutter in self._cutters.items():
             self._filter(stream, cutter.finish(), level)
         if self._chain is not None:
@@ -91,6 +100,17 @@ class StepLog:
         if REMARKS in self._outlets:
             self._outlets[REMARKS].finish()
         await self._ship.wait_for_room()
+
+    def _told_of(self, stream: str) -> AddMaskStream:
+        """What tells of secrets in the output itself, ``::add-mask::VALUE``, before anything else sees the line."""
+        commands = self._commands.get(stream)
+        if commands is None:
+            commands = self._commands[stream] = AddMaskStream(self._learn)
+        return commands
+
+    def _learn(self, value: str) -> None:
+        if not self._masker.learn([value]):
+            self._outlet_remark(f"::add-mask:: has no effect any more: {MAX_LEARNED:,} values are masked already.")
 
     def _take(self, stream: str, data: bytes, level: Level) -> None:
         if self._chain is not None and stream != REMARKS:
@@ -147,7 +167,7 @@ class StepLog:
             labels, ship = self._labels, self._ship
             outlet = self._outlets[stream] = _Outlet(
                 lambda mark, data: ship.put(labels.of(stream, mark), data),
-                mask=None if self._masker.is_idle else MaskStream(self._masker),
+                mask=MaskStream(self._masker),
                 limited=self._limit.open(labels.node) if self._limit and stream != REMARKS else None,
                 tail=_Tail() if self._holds else None,
             )
@@ -188,7 +208,7 @@ class _Outlet:
         self,
         put: Callable[[Mark, bytes], None],
         *,
-        mask: MaskStream | None,
+        mask: MaskStream,
         limited: LimitedStream | None,
         tail: _Tail | None,
     ) -> None:
@@ -201,18 +221,17 @@ class _Outlet:
     def write(self, mark: Mark, data: bytes) -> str:
         """Take output; returns a remark to log behind it, or nothing."""
         remark = ""
-        if self._mask is not None:
-            held = self._mask.held
-            data = self._mask.feed(data)
-            if held and mark != self._mark and data.startswith(held):  # the end of the output before, and no secret
-                remark = self._count(self._mark, held)
-                data = data[len(held) :]
+        held = self._mask.held
+        data = self._mask.feed(data)
+        if held and mark != self._mark and data.startswith(held):  # the end of the output before, and no secret
+            remark = self._count(self._mark, held)
+            data = data[len(held) :]
         self._mark = mark
         return self._count(mark, data) or remark
 
     def finish(self) -> str:
         """Let go of everything; returns a remark as ``write`` does."""
-        remark = self._count(self._mark, self._mask.finish()) if self._mask else ""
+        remark = self._count(self._mark, self._mask.finish())
         if self._limited is not None:
             remark = self._limited.finish() or remark
         self._let_go()

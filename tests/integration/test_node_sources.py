@@ -13,6 +13,7 @@ import pytest
 
 from bus.nodes import find_nodes
 from schemas import catalog
+from schemas.api import ProjectSetRequest
 from schemas.errors import ErrorCode, RunbusError
 from schemas.jobs import NodeDispatch, RunnerSelector, SelectorMode
 from schemas.nodes import NodeListReply, NodeListRequest
@@ -31,6 +32,7 @@ from schemas.sources import (
 )
 from schemas.states import ExecutionState
 from schemas.tokens import TagSet
+from services.nodesource.refreshing import MERGE_SETTING
 from tests.integration.test_copies import asked_all
 from tests.integration.test_nodes import load
 from tests.support.parts import Part
@@ -211,6 +213,22 @@ async def test_sources_are_merged_in_their_order_behind_what_was_loaded(system: 
     await refused(ErrorCode.UNKNOWN_SOURCE, lambda: view(system, "one"))
 
 
+async def test_how_nodes_are_put_together_holds_from_when_it_is_set(system: System, tmp_path: Path) -> None:
+    await with_lab(system)
+    await load(system, "a: {hostname: loaded, rack: '1', tags: old}")
+    await put(system, script_source(tmp_path / "lab.sh", nodes_script(tmp_path / "lab.sh", "a", hostname="lab")))
+    await refresh(system)
+    for merged, tags in (("false", ["found"]), ("true", ["found", "old"])):
+        request = ProjectSetRequest(project="default", settings={MERGE_SETTING: merged})
+        await system.bus.call(system.subjects, catalog.PROJECT_SET, request)
+
+        async def is_so(wanted: list[str] = tags) -> bool:
+            (node,) = (await listed(system)).nodes
+            return list(node.tags) == wanted and ("rack" in node.attributes) == ("old" in wanted)
+
+        await eventually(is_so, within_s=10.0, what=f"{MERGE_SETTING}={merged} holds")
+
+
 async def test_a_list_that_no_message_holds(system: System, tmp_path: Path) -> None:
     await with_lab(system)
     echo = 'echo "n$i: {hostname: host-$i.example.org, osFamily: unix}"'
@@ -283,7 +301,12 @@ async def test_a_source_that_nobody_could_be_asked_for_is_asked_once_a_runner_co
     lab = await with_lab(system)
     await put(system, script_source(tmp_path / "lab.sh", nodes_script(tmp_path / "lab.sh", "a"), interval_s=3600.0))
     await state_where(system, lambda state: state.count == 1, "asked for the first time")
+    off = script_source(tmp_path / "off.sh", f"touch {tmp_path}/asked", name="off")
+    await put(system, off)
     await system.stop(lab.runner)
+    assert (await refresh(system, "off")).error is not None
+    (tmp_path / "asked").unlink(missing_ok=True)
+    await put(system, msgspec.structs.replace(off, enabled=False))
     alone = await refresh(system)
     assert alone.error is not None
     assert alone.error.code is ErrorCode.NO_RUNNER
@@ -291,6 +314,8 @@ async def test_a_source_that_nobody_could_be_asked_for_is_asked_once_a_runner_co
     nodes_script(tmp_path / "lab.sh", "a", "b")
     system.start_runner("r1", tags="LAB")
     await state_where(system, lambda state: state.error is None and state.count == 2, "asked again by itself")
+    assert (await view(system, "off")).state.error is not None, "one that is disabled is not, and was due before"
+    assert not (tmp_path / "asked").exists()
 
 
 async def test_a_secret_is_refused_where_it_is_written(system: System) -> None:

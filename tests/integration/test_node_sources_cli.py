@@ -57,6 +57,15 @@ async def test_a_source_from_its_first_to_its_last_day(system: System, tmp_path:
     inventory = json.loads((await cli("nodes", "list", "tags: x", "--format", "ansible")).out)
     assert inventory["all"]["hosts"] == {"a": {"ansible_host": "10.0.0.9"}}
 
+    file.write_text("a: {hostname: 10.0.0.9, tags: x}\n")
+    again = await cli("nodes", "source", "set", "lab", "--unset", "format", "--config", "format=resourcejson")
+    assert "its 2 nodes of " in again.err, "what is set holds, and no JSON is what the file is"
+    assert (await cli("nodes", "source", "set", "lab", "--unset", "format")).code == 0
+    unset = await cli("nodes", "source", "set", "lab", "--unset", "fromat")
+    assert (unset.code, "has no such setting; there are: file." in unset.err) == (exits.USAGE, True)
+    file.write_text("a: {")
+    assert "  its 1 node of " in (await cli("nodes", "source", "refresh", "lab")).err
+
     removed = await cli("nodes", "source", "remove", "lab")
     assert removed.text == "Removed node source lab, and its nodes.\n"
     assert (await cli("nodes", "list")).text == ""
@@ -77,8 +86,16 @@ async def test_a_file_of_sources(system: System, tmp_path: Path) -> None:
     assert [line.split()[1] for line in added.text.splitlines() if line.startswith("added")] == ["files", "scripts"]
     assert "none.yaml" in added.err, "a file that is not there is warned of"
     assert [line.split()[0] for line in (await cli("nodes", "list")).text.splitlines()[1:]] == ["s1"]
-    wrong = await cli("nodes", "source", "add", "--file", "sources.yaml", "x")
-    assert wrong.code == exits.USAGE
+    for words in (
+        ("x",),
+        ("--tags", "LAB"),
+        ("--type", "file"),
+        ("--interval", "never"),
+        ("--position", "1"),
+        ("--local",),
+    ):
+        wrong = await cli("nodes", "source", "add", "--file", "sources.yaml", *words)
+        assert (wrong.code, wrong.text) == (exits.USAGE, ""), words
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def own_keys(directory: Path | None, runner: str) -> OwnKeys:
     """The keys of a runner whose key storage is this directory; None: it has none."""
     config = {"directory": str(directory)}
     storages = [] if directory is None else [StorageSettings(type="file", config=config, origin="a test")]
-    return OwnKeys(RunnerKeys(storages, {"file": FileKeys}, on_value=lambda _value: None), runner)
+    return OwnKeys(RunnerKeys(storages, {"file": FileKeys}), runner)
 
 
 def key_files(directory: Path, **keys: str) -> Path:

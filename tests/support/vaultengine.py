@@ -80,7 +80,7 @@ class VaultState:
         mount, _, user = path.partition("/login")
         wanted = self.logins.get(mount)
         if wanted is None:
-            return 404, {"errors": ["no handler for route"]}
+            return _DENIED
         brought = {**body, **({"username": user.strip("/")} if user else {})}
         if any(brought.get(name) != value for name, value in wanted.items()):
             return 400, {"errors": [f"invalid credentials: {brought}"]}

@@ -45,6 +45,8 @@ class VaultStandIn:
         self.is_sealed = False
         self.html_status = 0
         """Every answer is a page of HTML with this status; 0: none."""
+        self.raw = b""
+        """Every answer is a 200 with this body; empty: it is Vault's."""
         self.next_statuses: list[int] = []
         """What the next calls are answered with, before anything else."""
         self.drops = 0
@@ -105,6 +107,8 @@ class VaultStandIn:
             return 307, b"", {"Location": f"{self.redirect_to}/v1/{call.path}"}
         if self.html_status:
             return self.html_status, _HTML, {"Content-Type": "text/html"}
+        if self.raw:
+            return 200, self.raw, {}
         if forced:
             return forced, json.dumps({"errors": ["hvs.do-not-repeat-me"]}).encode(), {}
         if self.is_sealed:

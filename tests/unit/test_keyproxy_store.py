@@ -12,14 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.keys.metadata import metadata_of
+from domain.keys.metadata import key_type_of, metadata_of
 from runbus.plugin import KeyFailure
 from schemas.errors import ErrorCode, RunbusError
 from schemas.keys import KeyEntry, KeyType
 from services.keyproxy import store as store_module
 from services.keyproxy.masterkey import MasterKey
 from services.keyproxy.store import MAX_VALUE_BYTES, KeyStore
-from services.keyproxy.storerows import guessed_type
 
 MASTER = MasterKey(bytes(range(32)), "here")
 PASSWORD = metadata_of(KeyType.PASSWORD)
@@ -237,7 +236,7 @@ async def test_no_listing_reads_what_it_does_not_show(store: KeyStore) -> None:
     ],
 )
 def test_a_type_is_guessed_from_the_value(value: bytes, expected: KeyType) -> None:
-    assert guessed_type(value) is expected
+    assert key_type_of(value.decode("utf-8", "replace")) is expected
 
 
 async def test_many_at_a_time_leave_one_value_and_one_creator(store: KeyStore) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import msgspec
 import pytest
@@ -15,6 +16,12 @@ from services.runner.keystorage.configuration import storages_of
 from services.runner.keystorage.environment import EnvironmentKeys
 from services.runner.keystorage.file import FileKeys
 from services.runner.keystorage.settings import StorageSettings, converted, digest_of, secrets_of
+
+
+class Behaviour(StrEnum):
+    VAULT = "vault"
+    PLAIN = "plain"
+
 
 _SECRET = "s3cret-token"
 
@@ -28,6 +35,8 @@ class SafeConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     max_retries: int = 5
     remove_path_prefix: bool = True
     pin: int | None = None
+    version: Literal["1", "2"] = "2"
+    behaviour: Behaviour = Behaviour.VAULT
 
 
 class SafeKeys(FileKeys):
@@ -155,6 +164,14 @@ class TestFile:
             ),
             ("type: vault\nconfig: {address: a, pin: s3cret-token}", "FILE:1: vault: a setting that holds a secret"),
             ("type: vault\nconfig: {address: a, validateSsl: maybe}", "FILE:1: vault: expected `bool`"),
+            (
+                "type: vault\nconfig: {address: a, behaviour: s3cret-token}",
+                "FILE:1: vault: not one of its values, which are vault, plain (setting behaviour)",
+            ),
+            (
+                "type: vault\nconfig: {address: a, version: s3cret-token}",
+                "FILE:1: vault: not one of its values, which are 1, 2 (setting version)",
+            ),
             ("? [a]\n: b", "FILE:1: a name has to be one word"),
             ("runner: {rundeck: {x: y}}", "FILE:1: there is no 'storage' here"),
             ("runner: {rundeck: {storage: {a: b}}}", "FILE:1: no map of settings"),
@@ -167,7 +184,7 @@ class TestFile:
                 "- {type: environment, path: a}\n- {type: environment, path: keys/a/}",
                 "FILE:2: a second key storage at",
             ),
-            ("[" * 5000, "FILE: not valid YAML"),
+            ("[" * 200_000, "FILE:1: not valid YAML"),
         ],
     )
     def test_what_is_wrong_with_it(self, file: Path, text: str, said: str) -> None:
@@ -185,7 +202,7 @@ class TestFile:
         lines = ["a0: &a0 x", *(f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30))]
         assert "means nothing here" in _bad(file, "\n".join(lines))
 
-    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.text(max_size=200) | st.lists(st.sampled_from(list("tyepvault: []{}-\n &*!?'\"|>%@`"))).map("".join))
     def test_whatever_stands_in_it(self, file: Path, text: str) -> None:
         file.write_bytes(text.encode("utf-8", "surrogatepass"))

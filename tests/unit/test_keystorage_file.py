@@ -231,7 +231,7 @@ class TestTheDirectory:
             FileKeysConfig(directory=given)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.sampled_from(["..", ".", "db", "a", "outside", "", "%2e%2e", "~", "x" * 300, "\ud800"])).map("/".join)
 )

@@ -103,6 +103,23 @@ async def test_a_page_of_html(
     assert caught.value.reason is reason
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [b"[]", b"null", b"{}", b'{"data": 5}', b'{"data": {"data": 5}}', b'{"data"', b"\xff", b'{"data":' + b"[" * 5000],
+)
+@pytest.mark.parametrize("is_let_in", [False, True])
+async def test_json_that_is_not_vaults(is_let_in: bool, raw: bytes, vault: VaultStandIn, opened: Opener) -> None:  # noqa: F811
+    vault.state.mounts["secret"] = Mount(version=2, secrets={"a": {"data": "s3cret-value"}})
+    storage = opened(engineVersion="2")
+    if is_let_in:
+        await storage.read("a")
+    vault.raw = raw
+    assert (await failing(storage)).reason is KeyFailure.MALFORMED
+    with pytest.raises(KeyStorageError) as caught:
+        await storage.children("", deep=True)
+    assert caught.value.reason is KeyFailure.MALFORMED
+
+
 async def test_nobody_listens(opened: Opener) -> None:  # noqa: F811
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -180,6 +197,14 @@ async def test_the_other_version(mount: int, setting: str, vault: VaultStandIn, 
     vault.state.forbidden = {"secret/"}  # a policy for the right version does not know the paths of the other
     with pytest.raises(KeyStorageError, match=expected):
         await opened(engineVersion=setting).read("a")
+
+
+async def test_a_mount_that_is_not_there(opened: Opener) -> None:  # noqa: F811
+    storage = opened(secretBackend="nowhere")
+    error = await failing(storage)
+    assert (error.reason, "nowhere" in error.message) == (KeyFailure.CONFIGURATION, True)
+    with pytest.raises(KeyStorageError, match="nothing is mounted at nowhere"):
+        await storage.children("", deep=True)
 
 
 async def test_check(vault: VaultStandIn, opened: Opener) -> None:  # noqa: F811

@@ -76,6 +76,19 @@ async def test_a_secret_that_is_a_folder_twice(vault: VaultStandIn, opened: Open
     ]  # fmt: skip
 
 
+async def test_a_field_of_a_secret_that_alone_is_allowed(vault: VaultStandIn, opened: Opener) -> None:  # noqa: F811
+    vault.state.mounts["secret"].secrets = {"db/multi": {"user": "u", "pass": "p"}}
+    vault.state.forbidden = {"secret/db/multi/", "secret/db/other"}
+    storage = opened(storageBehaviour="vault")
+    assert await storage.read("db/multi/pass") == "p"
+    assert (await storage.show("db/multi/user")).path == "db/multi/user"
+    for path in ("db/multi/nothing", "db/other"):
+        for call in (storage.read, storage.show):
+            with pytest.raises(KeyStorageError) as caught:
+                await call(path)
+            assert caught.value.reason is KeyFailure.FORBIDDEN
+
+
 async def test_show_says_all_but_the_value(vault: VaultStandIn, opened: Opener) -> None:  # noqa: F811
     vault.state.mounts["secret"] = Mount(version=2, secrets=dict(SECRETS), versions={"db/password": 3})
     shown = await opened(engineVersion="2").show("db/password")

@@ -121,9 +121,9 @@ async def test_settings_that_do_not_do(missing: dict[str, str], opened: Opener) 
 
 
 async def test_a_login_that_is_not_mounted(key: str, opened: Opener) -> None:  # noqa: F811
-    with pytest.raises(KeyStorageError) as caught:
+    with pytest.raises(KeyStorageError, match="auth/nowhere") as caught:
         await opened(**{**APPROLE, "approleAuthMount": "nowhere"}).read(key)
-    assert caught.value.reason is KeyFailure.CONFIGURATION
+    assert caught.value.reason is KeyFailure.AUTHENTICATION
 
 
 async def test_namespaces(key: str, vault: VaultStandIn, opened: Opener) -> None:  # noqa: F811

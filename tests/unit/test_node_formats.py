@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -195,7 +196,7 @@ def test_yaml_bombs_are_refused() -> None:
     assert "repeat too much" in refused("resourceyaml", "n:\n  " + "\n  ".join(lines)).message
     deep = "\n".join(f"- &a{n} " + "[" * 40 + f"*a{n - 1}" + "]" * 40 for n in range(1, 60))
     assert "too deep" in refused("resourceyaml", f"- nodename: x\n  y:\n  - &a0 z\n{indent(deep)}").message
-    assert "split" in refused("resourceyaml", "x" * (resourceyaml.MAX_TEXT_BYTES + 1)).message
+    assert "split" in refused("resourceyaml", "x" * (parts.MAX_YAML_BYTES + 1)).message
 
 
 def indent(text: str) -> str:
@@ -259,8 +260,31 @@ def test_a_long_json_document_is_read_like_a_short_one(value: Any, cut: int, tex
     document = whole[:cut] + text + whole[cut:]
     short = read_or_fault(document)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resourcejson, "_LONG_BYTES", -1)
+        patch.setattr(resourcejson, "_SLICE_BYTES", 1)
         assert read_or_fault(document) == short
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("as_map", [True, False])
+def test_a_long_json_document_is_decoded_piece_by_piece(
+    monkeypatch: pytest.MonkeyPatch, indent: int | None, as_map: bool
+) -> None:
+    entries = [
+        {"nodename": f"n{number:05}", "text": '"},"{[', "sub": {"a": {"b": {}}, "c": {}}, "tags": ["b", "a"]}
+        for number in range(10_000)
+    ]
+    data = {f"key{number}": entry for number, entry in enumerate(entries)} if as_map else entries
+    document = json.dumps(data, indent=indent).encode()
+    decode, lengths = msgspec.json.decode, []
+
+    def noted(piece: bytes) -> Any:
+        lengths.append(len(piece))
+        return decode(piece)
+
+    monkeypatch.setattr(msgspec.json, "decode", noted)
+    found = read_nodes("resourcejson", document)
+    assert found == [node(f"n{number:05}", "a", "b", text='"},"{[') for number in range(10_000)]
+    assert max(lengths) < 330_000 < len(document)
 
 
 def read_or_fault(document: str) -> list[Node] | str:
@@ -352,7 +376,7 @@ def test_a_control_character_cannot_be_written_as_xml() -> None:
 @each_format
 def test_documents_are_bounded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (parts, resourceyaml, yamlvalues):
-        for limit in ("MAX_BYTES", "MAX_TEXT_BYTES", "MAX_WEIGHT"):
+        for limit in ("MAX_BYTES", "MAX_YAML_BYTES", "MAX_WEIGHT"):
             if hasattr(module, limit):
                 monkeypatch.setattr(module, limit, 1 << 20)
     assert "split" in refused(name, b" " * (parts.MAX_BYTES + 1) * 64).message
@@ -416,3 +440,12 @@ def test_any_document_is_read_or_refused(name: str) -> None:
             assert error.code is ErrorCode.INVALID_MESSAGE
 
     check()
+
+
+def test_a_moment_of_yaml_is_a_text_like_any_other() -> None:
+    nodes = read_nodes("resourceyaml", b"n1: {d: 2020-01-01, tags: [2020-01-02], e: [2020-01-03]}\n")
+    assert msgspec.json.decode(msgspec.json.encode(nodes))[0] == {
+        "name": "n1", "attributes": {"d": "2020-01-01", "e": "[2020-01-03]"}, "tags": ["2020-01-02"],
+    }  # fmt: skip
+    plain = read_nodes("resourceyaml", b"n1:\n  d: 2020-01-01T10:00:00Z\n  tags: 2020-01-02\n")
+    assert msgspec.json.decode(msgspec.json.encode(plain))[0]["attributes"] == {"d": "2020-01-01T10:00:00Z"}

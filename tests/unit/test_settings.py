@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from bus.settings import load
+from bus.settings import PREFIX, load, refuse_unknown
 from schemas.errors import ErrorCode, RunbusError
+from services.dispatcher.settings import DispatcherSettings
+from services.nodesource.settings import NodesourceSettings
+from services.registry.settings import RegistrySettings
 from services.runner.settings import RunnerSettings
 
 
@@ -39,3 +43,8 @@ def test_each_runner_of_each_runbus_has_a_group_file_of_its_own() -> None:
     paths = {RunnerSettings(**{"runner_id": "a1", "work_dir": "/w", **each}).group_file for each in ids}  # type: ignore[arg-type]
     assert len(paths) == len(ids)
     assert {str(path.parent) for path in paths} == {"/w"}
+
+
+@pytest.mark.parametrize("part", [DispatcherSettings, NodesourceSettings, RegistrySettings, RunnerSettings])
+def test_what_one_part_reads_no_part_refuses(part: type[msgspec.Struct]) -> None:
+    refuse_unknown({f"{PREFIX}{field.name.upper()}": "x" for field in msgspec.structs.fields(part)})

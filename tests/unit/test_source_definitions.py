@@ -29,6 +29,9 @@ SOURCE = SourceDefinition(name="web", type="docker", config={"docker-host": "tcp
         ({"timeout_s": 0.0}, "more than 0"),
         ({"timeout_s": 90_000.0}, "3600 s at most"),
         ({"config": {"password": "swordfish"}}, "put the value into a key of the runner"),
+        ({"config": {"password-storage-path": "swordfish"}}, "has to name a key"),
+        ({"config": {"token_storage_path": "swordfish"}}, "has to name a key"),
+        ({"config": {"ansible-ssh-key-storage-path": "swordfish"}}, "has to name a key"),
         ({"config": {"x": "y" * 70_000}}, "64 KiB"),
         ({"runner": RunnerSelector(mode=SelectorMode.TAGS)}, "its filter is empty"),
     ],
@@ -41,7 +44,9 @@ def test_what_is_refused(changes: dict[str, Any], words: str) -> None:
 
 @pytest.mark.parametrize("value", ["keys/a/b", "runner/keys/a/b", ""])
 def test_a_key_may_stand_for_a_secret(value: str) -> None:
-    checked_source(msgspec.structs.replace(SOURCE, config={"password": value, "vault-token": value}))
+    checked_source(
+        msgspec.structs.replace(SOURCE, config={"password": value, "vault-token": value, "token_storage_path": value})
+    )
 
 
 @pytest.mark.parametrize(

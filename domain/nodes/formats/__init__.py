@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Final
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Final, Protocol, cast
 
 from domain.calm import uncollected
 from domain.nodes.errors import bad_nodes, shown
-from domain.nodes.formats import resourcejson, resourcexml, resourceyaml
 from schemas.nodes import Node
 
-_READERS: Final[dict[str, Callable[[bytes | str], list[Node]]]] = {
-    resourceyaml.NAME: resourceyaml.read,
-    resourcejson.NAME: resourcejson.read,
-    resourcexml.NAME: resourcexml.read,
-}
-_WRITERS: Final[dict[str, Callable[[Iterable[Node]], str]]] = {
-    resourceyaml.NAME: resourceyaml.write,
-    resourcejson.NAME: resourcejson.write,
-    resourcexml.NAME: resourcexml.write,
-}
 _EXTENSIONS: Final = {
-    "yaml": resourceyaml.NAME,
-    "yml": resourceyaml.NAME,
-    "json": resourcejson.NAME,
-    "xml": resourcexml.NAME,
+    "yaml": "resourceyaml",
+    "yml": "resourceyaml",
+    "json": "resourcejson",
+    "xml": "resourcexml",
 }
-NAMES: Final = tuple(_READERS)
+NAMES: Final = ("resourceyaml", "resourcejson", "resourcexml")
+"""Each is the module of its name here."""
+
+
+class _Format(Protocol):
+    def read(self, document: bytes | str) -> list[Node]: ...
+
+    def write(self, nodes: Iterable[Node]) -> str: ...
 
 
 def read_nodes(format_name: str, document: bytes | str) -> list[Node]:
     """The nodes of a document, sorted by name, each name once. Raises ``invalid_message``, with its line."""
-    reader = _READERS[_known(format_name)]
+    form = _format(format_name)
     with uncollected():
-        return reader(document)
+        return form.read(document)
 
 
 def write_nodes(format_name: str, nodes: Iterable[Node]) -> str:
@@ -42,7 +39,7 @@ def write_nodes(format_name: str, nodes: Iterable[Node]) -> str:
     Tags are joined with ``,`` as in the original: a tag with a comma in it, or with blanks around it, reads back as
     others.
     """
-    return _WRITERS[_known(format_name)](nodes)
+    return _format(format_name).write(nodes)
 
 
 def format_of(file_name: str) -> str:
@@ -53,7 +50,8 @@ def format_of(file_name: str) -> str:
     return _EXTENSIONS[extension]
 
 
-def _known(format_name: str) -> str:
-    if format_name not in _READERS:
-        raise bad_nodes("nodes", f"the format {shown(format_name)} is not known; name one of {', '.join(NAMES)}.")
-    return format_name
+def _format(name: str) -> _Format:
+    """Imported at its first use: what parses YAML and XML takes 4 MB, which an idle runner has no use for."""
+    if name not in NAMES:
+        raise bad_nodes("nodes", f"the format {shown(name)} is not known; name one of {', '.join(NAMES)}.")
+    return cast("_Format", import_module(f"{__name__}.{name}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from domain.nodes.errors import bad_nodes, shown
@@ -11,6 +12,8 @@ from schemas.nodes import Node
 
 MAX_BYTES: Final = 64 << 20
 """Of a document in JSON or XML: some 200,000 nodes."""
+MAX_YAML_BYTES: Final = 32 << 20
+"""Some 150,000 nodes. The original's parser stops at 3 MiB, and what it reads is read here, too."""
 MAX_DEPTH: Final = 50
 
 TAG_SEPARATOR: Final = ", "
@@ -18,12 +21,14 @@ PROPERTIES: Final = frozenset(
     {"hostname", "osArch", "osFamily", "osName", "osVersion", "username", "description", TAGS, "name", NODE_NAME}
 )
 """The attributes that the original has fields for, ``name`` being none of a node's."""
+_BOM: Final = b"\xef\xbb\xbf"
+MAX_SHARED_CHARS: Final = 200
+"""Of tags: longer ones are those of few nodes."""
 
 
 def text_of(document: bytes | str, format_name: str, max_bytes: int) -> str:
     """The document as text (UTF-8, a byte order mark is dropped), within bounds."""
-    if len(document) > max_bytes:
-        raise bad_nodes(format_name, f"longer than {max_bytes >> 20} MiB; split the document.")
+    _check_length(document, format_name, max_bytes)
     if isinstance(document, str):
         return document.removeprefix("\ufeff")
     try:
@@ -33,10 +38,34 @@ def text_of(document: bytes | str, format_name: str, max_bytes: int) -> str:
         raise bad_nodes(format_name, "not UTF-8; save the document as UTF-8.", line) from error
 
 
-def node_of(name: str, attributes: dict[str, str], tags: Iterable[str]) -> Node:
-    """A node; what has a field of its own is dropped from the attributes."""
-    kept = {key: value for key, value in attributes.items() if key not in (NODE_NAME, TAGS)}
-    return Node(name=name, attributes=kept, tags=sorted(set(tags)))
+def bytes_of(document: bytes | str, format_name: str, max_bytes: int) -> bytes:
+    """The document in UTF-8, without a byte order mark, within bounds; bytes are not checked, nor copied."""
+    _check_length(document, format_name, max_bytes)
+    return document.removeprefix("\ufeff").encode() if isinstance(document, str) else document.removeprefix(_BOM)
+
+
+def _check_length(document: bytes | str, format_name: str, max_bytes: int) -> None:
+    if len(document) > max_bytes:
+        raise bad_nodes(format_name, f"longer than {max_bytes >> 20} MiB; split the document.")
+
+
+def node_of(name: str, attributes: dict[str, str], tags: list[str]) -> Node:
+    """A node; it takes over the attributes, but for what has a field of its own. Tags as of :func:`tag_list`."""
+    attributes.pop(NODE_NAME, None)
+    attributes.pop(TAGS, None)
+    return Node(name=name, attributes=attributes, tags=tags)
+
+
+def tag_list(tags: Iterable[str]) -> list[str]:
+    """Each tag once, sorted."""
+    found = tuple(sorted(set(tags)))
+    return _shared(found) if sum(map(len, found)) <= MAX_SHARED_CHARS else list(found)
+
+
+@lru_cache(maxsize=1024)
+def _shared(tags: tuple[str, ...]) -> list[str]:
+    """One list for all nodes with these tags: a hundred thousand lists are a pause of the garbage collector."""
+    return list(tags)
 
 
 def node_set(nodes: Iterable[Node]) -> list[Node]:

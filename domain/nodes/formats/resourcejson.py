@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from functools import lru_cache
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
 from domain.nodes.errors import bad_nodes
-from domain.nodes.formats.parts import MAX_BYTES, attributes_of, check_texts, node_of, node_set, text_of
+from domain.nodes.formats.parts import (
+    MAX_BYTES,
+    MAX_SHARED_CHARS,
+    attributes_of,
+    bytes_of,
+    check_texts,
+    node_of,
+    node_set,
+    tag_list,
+    text_of,
+)
 from domain.nodes.javatext import is_blank, printed, split
 from domain.nodes.selection import NODE_NAME, TAGS, by_name
+from schemas.errors import RunbusError
 from schemas.nodes import Node
 
 NAME: Final = "resourcejson"
 _BYTE: Final = re.compile(r" *\(byte (\d+)\)")
 _SEPARATOR: Final = re.compile(", *")
-_LONG_BYTES: Final = 1 << 20
+_SLICE_BYTES: Final = 256 << 10
+"""Decoded in a millisecond or two."""
+_BORDER: Final = re.compile(rb'\}\s*+(,)(?=\s*+["{])')
+"""Where one node may end and the next begin: or it is in a text, or between maps within a node."""
+_WINDOW_BYTES: Final = 64 << 10
+_MAX_TRIES: Final = 16
 _BEGINNING: Final = 1000
-_KINDS: Final[dict[bytes, Any]] = {b"{": dict[str, msgspec.Raw], b"[": list[msgspec.Raw]}
+_CLOSING: Final = {b"{": b"}", b"[": b"]"}
 
 
 def read(document: bytes | str) -> list[Node]:
@@ -28,63 +47,112 @@ def read(document: bytes | str) -> list[Node]:
     A ``nodename`` in the entry overrides the key; in a list, entries without one are skipped, as is everywhere what
     is no map. Attributes that are null, a list or a map are dropped; a list of tags is taken.
     """
-    text = text_of(document, NAME, MAX_BYTES)
     try:
-        return node_set(_nodes(text.encode()))
-    except msgspec.DecodeError as error:
-        found = _BYTE.search(str(error))
-        line = text.encode().count(b"\n", 0, int(found[1])) + 1 if found else 0
-        raise bad_nodes(NAME, f"not valid JSON: {_BYTE.sub('', str(error))}; correct it.", line) from error
+        data = bytes_of(document, NAME, MAX_BYTES)
     except UnicodeEncodeError as error:
         raise bad_nodes(NAME, "half a character stands in the text; correct it.") from error
+    try:
+        return node_set(_nodes(data))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        text_of(document, NAME, MAX_BYTES)  # tells the line of what is not UTF-8
+        found = _BYTE.search(str(error))
+        line = data.count(b"\n", 0, int(found[1])) + 1 if found else 0
+        raise bad_nodes(NAME, f"not valid JSON: {_BYTE.sub('', str(error))}; correct it.", line) from error
     except RecursionError as error:
         raise bad_nodes(NAME, "too many lists and maps inside one another; flatten the document.") from error
 
 
-def _nodes(document: bytes) -> Iterator[Node]:
-    """The nodes of a document; a long one is decoded node by node, so that other threads get their turn between."""
-    kind = _KINDS.get(document[:_BEGINNING].lstrip()[:1]) if len(document) > _LONG_BYTES else None
-    if kind is None:
-        return _nodes_in(msgspec.json.decode(document), lambda entry: entry)
+def _nodes(document: bytes) -> list[Node]:
     try:
-        return iter(list(_nodes_in(msgspec.json.decode(document, type=kind), msgspec.json.decode)))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # decoded as a whole it goes wrong, too, and tells the place of the fault
-        return _nodes_in(msgspec.json.decode(document), lambda entry: entry)
+        return _nodes_in(_pieces(document))
+    except (_NoBorderError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, RunbusError):
+        # where a piece has a fault, the whole tells its place
+        return _nodes_in([msgspec.json.decode(document)])
 
 
-def _nodes_in(data: Any, value_of: Callable[[Any], Any]) -> Iterator[Node]:
-    if isinstance(data, dict):
-        for key, raw in data.items():
-            if isinstance(entry := value_of(raw), dict):
-                yield _node(key, entry)
-    elif isinstance(data, list):
-        for number, raw in enumerate(data, start=1):
-            if isinstance(entry := value_of(raw), dict) and NODE_NAME in entry:
-                if entry[NODE_NAME] is None or isinstance(entry[NODE_NAME], list | dict):
-                    raise bad_nodes(NAME, f"the nodename of entry {number} is no text; name the node.")
-                yield _node("", entry)
-    else:
-        raise bad_nodes(
-            NAME, "the document is neither a map nor a list; write {name: {...}} or [{nodename: ...}].", 1
-        )
+class _NoBorderError(Exception):
+    """The document has to be decoded as a whole."""
+
+
+def _pieces(document: bytes) -> Iterator[Any]:
+    """The document, decoded; a long one as several maps, or lists, so that other threads get their turn between."""
+    opening = document[:_BEGINNING].lstrip()[:1]
+    start, before = 0, b""
+    while opening in _CLOSING and len(document) - start > _SLICE_BYTES:
+        piece, start = _piece(document, start, before, _CLOSING[opening])
+        yield piece
+        before = opening
+    yield msgspec.json.decode(before + document[start:] if start else document)
+
+
+def _piece(document: bytes, start: int, before: bytes, closing: bytes) -> tuple[Any, int]:
+    """A piece from ``start`` on, and where the next one begins.
+
+    A comma stands between two nodes exactly where what is before it, closed there, is valid: it is read from left
+    to right, and ``start`` is such a place.
+    """
+    at = start + _SLICE_BYTES
+    for border in islice(_BORDER.finditer(document, at, at + _WINDOW_BYTES), _MAX_TRIES):
+        with suppress(msgspec.DecodeError):
+            return msgspec.json.decode(b"".join((before, document[start : border.start(1)], closing))), border.end(1)
+    raise _NoBorderError
+
+
+def _nodes_in(pieces: Iterable[Any]) -> list[Node]:
+    """The nodes; of a key that is repeated, the last value holds in the place of the first."""
+    keyed: dict[str, Node | None] = {}
+    listed: list[Node] = []
+    number = 0
+    for piece in pieces:
+        if isinstance(piece, dict):
+            for key, entry in piece.items():
+                keyed[key] = _node(key, entry) if isinstance(entry, dict) else None
+        elif isinstance(piece, list):
+            for number, entry in enumerate(piece, start=number + 1):  # noqa: B020 (it goes on counting)
+                if isinstance(entry, dict) and NODE_NAME in entry:
+                    listed.append(_node(_named(entry, number), entry))
+        else:
+            raise bad_nodes(
+                NAME, "the document is neither a map nor a list; write {name: {...}} or [{nodename: ...}].", 1
+            )
+    return listed or [node for node in keyed.values() if node is not None]
+
+
+def _named(entry: dict[str, Any], number: int) -> str:
+    name = _text(entry[NODE_NAME])
+    if name is None:
+        raise bad_nodes(NAME, f"the nodename of entry {number} is no text; name the node.")
+    return name
 
 
 def _node(key: str, entry: dict[str, Any]) -> Node:
     attributes = {
-        name: printed(value)
+        name: text
         for name, value in entry.items()
-        if value is not None and not isinstance(value, list | dict)
+        if (text := value if type(value) is str else _text(value)) is not None
     }
     return node_of(attributes.get(NODE_NAME, key), attributes, _tags(entry.get(TAGS)))
 
 
+def _text(value: Any) -> str | None:
+    return None if value is None or isinstance(value, list | dict) else printed(value)
+
+
 def _tags(value: Any) -> list[str]:
     if isinstance(value, list):
-        return [_flat(tag) for tag in value if tag is not None]
-    if value is None or isinstance(value, dict) or is_blank(printed(value)):
+        return tag_list(_flat(tag) for tag in value if tag is not None)
+    text = _text(value)
+    if text is None:
         return []
-    return split(_SEPARATOR.sub(",", printed(value)), ",")
+    return _tags_in_short(text) if len(text) <= MAX_SHARED_CHARS else _tags_in(text)
+
+
+def _tags_in(text: str) -> list[str]:
+    return [] if is_blank(text) else tag_list(split(_SEPARATOR.sub(",", text), ","))
+
+
+_tags_in_short: Final = lru_cache(maxsize=1024)(_tags_in)
+"""Most texts of tags are those of many nodes."""
 
 
 def _flat(tag: Any) -> str:

@@ -9,7 +9,7 @@ from xml.parsers import expat
 from xml.sax.saxutils import quoteattr
 
 from domain.nodes.errors import bad_nodes, shown
-from domain.nodes.formats.parts import MAX_BYTES, TAG_SEPARATOR, check_texts, node_of, node_set
+from domain.nodes.formats.parts import MAX_BYTES, TAG_SEPARATOR, check_texts, node_of, node_set, tag_list
 from domain.nodes.javatext import split, trim
 from domain.nodes.selection import TAGS, by_name
 from schemas.nodes import Node
@@ -103,7 +103,7 @@ class _Reader:
 def _node(name: str, properties: dict[str, str]) -> Node:
     attributes = {key: value for key, value in properties.items() if key not in ("name", "nodename")}
     tags = properties.get(TAGS, "")
-    return node_of(name, attributes, [trim(tag) for tag in split(tags, ",")] if tags else [])
+    return node_of(name, attributes, tag_list(trim(tag) for tag in split(tags, ",")) if tags else [])
 
 
 def write(nodes: Iterable[Node]) -> str:

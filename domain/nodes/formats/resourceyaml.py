@@ -10,7 +10,16 @@ import yaml
 
 from domain.nodes.errors import bad_nodes, shown
 from domain.nodes.formats import yamlvalues
-from domain.nodes.formats.parts import PROPERTIES, attributes_of, check_texts, node_set, text_of
+from domain.nodes.formats.parts import (
+    MAX_SHARED_CHARS,
+    MAX_YAML_BYTES,
+    PROPERTIES,
+    attributes_of,
+    check_texts,
+    node_set,
+    tag_list,
+    text_of,
+)
 from domain.nodes.formats.yamlentries import Entry, NotPlainError, entries
 from domain.nodes.formats.yamlscalars import PREFIX, is_plain
 from domain.nodes.formats.yamlvalues import LinedList, LinedMap
@@ -20,10 +29,7 @@ from schemas.errors import RunbusError
 from schemas.nodes import Node
 
 NAME: Final = "resourceyaml"
-MAX_TEXT_BYTES: Final = 32 << 20
-"""Some 150,000 nodes. The original's parser stops at 3 MiB, and what it reads is read here, too."""
 _IGNORED: Final = frozenset({"attributes", "frameworkProject", "class", "name", TAGS})
-_MAX_SHARED_CHARS: Final = 200
 _DUMPER: Final[Any] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
@@ -34,7 +40,7 @@ def read(document: bytes | str) -> list[Node]:
     that is null or no map is an error, as is a name that is no text; null attributes are dropped. A document that is
     neither a map nor a list has no nodes.
     """
-    text = text_of(document, NAME, MAX_TEXT_BYTES)
+    text = text_of(document, NAME, MAX_YAML_BYTES)
     try:
         return node_set(_nodes(text))
     except RecursionError as error:
@@ -94,12 +100,11 @@ def _entry(entry: Any, line: int) -> LinedMap:
 
 
 def _node(entry: dict[str, Any], line: int, name: str | None = None) -> Node:
-    attributes: dict[str, str] = {}
-    for key, value in entry.items():
-        if key not in _IGNORED:
-            text = value if type(value) is str else _text(key, value)
-            if text is not None:
-                attributes[key] = text
+    attributes: dict[str, str] = {
+        key: text
+        for key, value in entry.items()
+        if key not in _IGNORED and (text := value if type(value) is str else _text(key, value)) is not None
+    }
     own = attributes.pop(NODE_NAME, None)
     named = own if name is None else name
     if named is None:
@@ -118,19 +123,22 @@ def _tags(value: Any) -> list[str]:
     if value is None:
         return []
     if type(value) is str:
-        found = split(value, ",")
-    elif isinstance(value, list):
-        found = [printed(tag) for tag in value if tag is not None]
-    else:
-        found = [printed(value)]
-    tags = tuple(sorted({tag for each in found if (tag := trim(each))}))
-    return _shared(tags) if sum(map(len, tags)) <= _MAX_SHARED_CHARS else list(tags)
+        return _tags_in_short(value) if len(value) <= MAX_SHARED_CHARS else _tags_in(value)
+    return _trimmed(
+        [printed(tag) for tag in value if tag is not None] if isinstance(value, list) else [printed(value)]
+    )
 
 
-@lru_cache(maxsize=1024)
-def _shared(tags: tuple[str, ...]) -> list[str]:
-    """One list for all nodes with these tags: a hundred thousand lists are a pause of the garbage collector."""
-    return list(tags)
+def _tags_in(text: str) -> list[str]:
+    return _trimmed(split(text, ","))
+
+
+_tags_in_short: Final = lru_cache(maxsize=1024)(_tags_in)
+"""Most texts of tags are those of many nodes."""
+
+
+def _trimmed(tags: Iterable[str]) -> list[str]:
+    return tag_list(tag for each in tags if (tag := trim(each)))
 
 
 def write(nodes: Iterable[Node]) -> str:

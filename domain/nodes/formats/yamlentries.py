@@ -12,11 +12,12 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from domain.nodes.formats.yamlscalars import BEGINNINGS, is_plain, plain
+from domain.nodes.formats.yamlscalars import is_plain, plain
 from domain.nodes.formats.yamlvalues import VALUE_WEIGHT
 
 _MAX_KEY_CHARS: Final = 1000
 """YAML ends a key after 1024."""
+_MAX_VALUES: Final = 4096
 
 _OTHER: Final = r"\xa1-\u1fff\u2c00-\ud7ff"
 """Characters beyond ASCII that mean nothing to YAML."""
@@ -38,7 +39,8 @@ _ATTRIBUTE: Final = rf"\3{_PLAIN}:(?: ++(?:{_VALUE})|{_LIST})?+{_END}"
 _ENTRY: Final = re.compile(rf"({_NAME}):{_END}((?=( ++))(?:{_ATTRIBUTE}){{1,500}}+){_COMMENTS}(?={_BEGINS}|\Z)")
 """Name and attributes; the third group is their indentation, the fourth that of a list. What follows is no part of
 the entry: it stands at the margin, and begins a key."""
-_LINE: Final = re.compile(rf" ++({_PLAIN}):(?: ++({_VALUE})|{_END}((?: *+- {_ITEM}{_END})++))?+")
+_LINE: Final = re.compile(rf" ++({_PLAIN}):(?: ++(?=[^ \r\n]))?+({_VALUE}|{_END}(?: *+- {_ITEM}{_END})++|)")
+"""A key and what stands behind it, a list with all its lines."""
 _ITEMS: Final = re.compile(rf"[-\[,] *+({_ITEM})")
 _BOUND: Final = re.compile(r"[&*]|<<|^(?:---|\.\.\.|%)", re.MULTILINE)
 """What ties a stretch to others: anchors and aliases, merges, documents and directives."""
@@ -52,6 +54,16 @@ class Entry(NamedTuple):
     weight: int
 
 
+class _Values(dict[str, Any]):
+    """What texts behind keys mean. Most are those of many nodes, which then share them."""
+
+    def __missing__(self, text: str) -> Any:
+        if len(self) >= _MAX_VALUES:
+            self.clear()
+        value = self[text] = _value(text)
+        return value
+
+
 class NotPlainError(Exception):
     """The document has to be read as a whole."""
 
@@ -63,10 +75,11 @@ def entries(text: str) -> Iterator[Entry | str]:
     """
     head = _HEAD.match(text)
     at = head.end() if head else 0
-    known: set[str] = set()
+    keys: set[str] = set()
+    values = _Values()
     while at < len(text):
         if match := _ENTRY.match(text, at):
-            yield _entry(match, known)
+            yield _entry(match, keys, values)
             at = match.end()
         else:
             end = _next_entry(text, at)
@@ -90,30 +103,34 @@ def _stretch(text: str, start: int, end: int) -> str:
     return stretch
 
 
-def _entry(match: re.Match[str], known: set[str]) -> Entry:
+def _entry(match: re.Match[str], keys: set[str], values: _Values) -> Entry:
     try:
-        return _read(match, known)
+        return _read(match, keys, values)
     except ValueError as error:  # a number that is too long: the parser tells its line
         raise NotPlainError from error
 
 
-def _read(match: re.Match[str], known: set[str]) -> Entry:
-    weight = 2 * VALUE_WEIGHT + match.end() - match.start()
-    attributes: dict[str, Any] = {}
-    for key, value, listed in _LINE.findall(match[2]):
-        if key not in known:
+def _read(match: re.Match[str], keys: set[str], values: _Values) -> Entry:
+    """``keys`` are those that were found to be texts."""
+    name, lines = match[1], match[2]
+    pairs = _LINE.findall(lines)
+    attributes = {key: values[text] for key, text in pairs}
+    if not keys.issuperset(attributes):
+        for key in attributes:
             _check(key)
-            known.add(key)
-        if listed or value[:1] == "[":
-            attributes[key] = items = [plain(item) for item in _ITEMS.findall(listed or value)]
-            weight += VALUE_WEIGHT * len(items)
-        elif value[:1] in BEGINNINGS or not value:
-            attributes[key] = plain(value)
-        else:
-            attributes[key] = value[1:-1] if value[0] in "\"'" else value
-        weight += 2 * VALUE_WEIGHT
-    _check(match[1])
-    return Entry(match[1], attributes, weight)
+        keys.update(attributes)
+    _check(name)
+    weight = match.end() - match.start() + 2 * VALUE_WEIGHT * (1 + len(pairs))
+    if "[" in lines or "- " in lines:
+        weight += VALUE_WEIGHT * sum(len(value) for _, text in pairs if isinstance(value := values[text], list))
+    return Entry(name, attributes, weight)
+
+
+def _value(text: str) -> Any:
+    first = text[:1]
+    if first in ("[", " ", "\r", "\n"):
+        return [plain(item) for item in _ITEMS.findall(text)]
+    return text[1:-1] if first in ("'", '"') else plain(text)
 
 
 def _check(key: str) -> None:

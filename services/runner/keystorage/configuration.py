@@ -54,14 +54,6 @@ def storages_of(env: Mapping[str, str], plugins: Plugins) -> list[StorageSetting
     return found
 
 
-def _from_file(file: str, plugins: Plugins) -> list[StorageSettings]:
-    if not file:
-        return []
-    from services.runner.keystorage.yamlfile import read_file  # noqa: PLC0415  (others do without YAML)
-
-    return read_file(file, plugins)
-
-
 class _Variables:
     """The variables of one storage."""
 

@@ -22,6 +22,7 @@ from services.runner.keystorage.errors import refuse, shown
 MAX_BYTES: Final = 1 << 20
 MAX_ENTRIES: Final = 100_000
 """Of one listing."""
+_TOP: Final = 2
 _HEAD_BYTES: Final = 4096
 """As much of a file is read to tell its type: a private key has a newline in it, or its first line."""
 
@@ -97,12 +98,13 @@ class FileKeys:
         return folder(path) if real.is_dir() else _entry(self._root(), path, real)
 
     def _children(self, path: str, deep: bool) -> list[KeyEntry]:
-        real = self._real(path) if path else self._root()
+        root = self._root()
+        real = self._real(path) if path else root
         if not real.is_dir():
             why = "is a key, and no folder" if real.exists() else "is not there"
             refuse(f"{shown(path)} {why} in {self._directory}", KeyFailure.NOT_FOUND)
         entries: list[KeyEntry] = []
-        for entry in self._walked(path, real, deep, (real,)):
+        for entry in self._walked(path, real, deep, (root, real)):
             entries.append(entry)
             if len(entries) > MAX_ENTRIES:
                 refuse(
@@ -112,27 +114,34 @@ class FileKeys:
         return in_order(entries)
 
     def _walked(self, path: str, real: Path, deep: bool, above: tuple[Path, ...]) -> Iterator[KeyEntry]:
-        """``above``: the directories that it stands in, so that a link to one of them is not followed for ever."""
+        """``above``: the root, where the walk began, and what lies between: a link to one of them is not followed."""
         try:
-            names = os.listdir(real)  # noqa: PTH208  (names are wanted)
+            with os.scandir(real) as scan:
+                found = [each for each in scan if not each.name.startswith(".")]
         except OSError as cause:
-            if len(above) > 1:
+            if len(above) > _TOP:
                 return
             raise self._unreadable(path, cause) from None
-        for name in names:
-            child = f"{path}/{name}" if path else name
-            if name.startswith(".") or not is_path(child):
+        for each in found:
+            child = f"{path}/{each.name}" if path else each.name
+            target = self._target(each, real, child) if is_path(child) else None
+            if target is None:
                 continue
-            try:
-                found = self._real(child)
-            except KeyStorageError:
-                continue
-            if not found.is_dir():
-                yield _entry(self._root(), child, found)
+            if not target.is_dir():
+                yield _entry(above[0], child, target)
                 continue
             yield folder(child)
-            if deep and found not in above:
-                yield from self._walked(child, found, deep, (*above, found))
+            if deep and target not in above:
+                yield from self._walked(child, target, deep, (*above, target))
+
+    def _target(self, each: os.DirEntry[str], real: Path, child: str) -> Path | None:
+        """Where a name leads; None: nowhere that is read."""
+        if not each.is_symlink():
+            return real / each.name
+        try:
+            return self._real(child)
+        except KeyStorageError:
+            return None
 
     def _check(self) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from domain.keys.paths import checked_path
@@ -31,8 +31,7 @@ class _Found(NamedTuple):
 class RunnerKeys:
     """Finds the storage of a path (the longest mount wins) and asks it.
 
-    Every value is told to ``on_value`` before anybody else has it, so that it is masked from there on. Nothing is
-    kept: those who read the same key at the same time share one answer, the next one asks anew.
+    Nothing is kept: those who read the same key at the same time share one answer, the next one asks anew.
 
     Raises :class:`KeyStorageError`, and nothing else; the texts hold no value and no secret setting.
     """
@@ -42,7 +41,6 @@ class RunnerKeys:
         storages: Sequence[StorageSettings],
         plugins: Plugins,
         *,
-        on_value: Callable[[str], None],
         deadline_s: float = DEADLINE_S,
     ) -> None:
         """``storages`` bear different paths. Raises ``configuration``."""
@@ -50,16 +48,17 @@ class RunnerKeys:
             GuardedStorage(each, plugins[plugin_type(each.type, plugins, each.origin)], deadline_s=deadline_s)
             for each in sorted(storages, key=lambda settings: settings.path)
         ]
-        self._on_value = on_value
         self._flights = Flights()
-        for storage in self._storages:
-            for secret in storage.secrets:
-                on_value(secret)
 
     @property
     def opened(self) -> list[KeyStorage]:
         """The plugins' instances, by path."""
         return [each.storage for each in self._storages]
+
+    @property
+    def secrets(self) -> list[str]:
+        """What the providers themselves are asked with: no log may show it."""
+        return [secret for storage in self._storages for secret in storage.secrets]
 
     @property
     def infos(self) -> list[KeyStorageInfo]:
@@ -77,7 +76,7 @@ class RunnerKeys:
         found = self._find(path)
         if not found.path:
             raise KeyStorageError(f"{path!r} is a folder, and no key", reason=KeyFailure.NO_KEY)
-        return await self._flights.join(path, lambda: self._told(found))
+        return await self._flights.join(path, lambda: found.storage.read(found.path))
 
     async def show(self, path: str) -> KeyEntry:
         """What is known of a key or folder, without its value."""
@@ -119,11 +118,6 @@ class RunnerKeys:
         """End what is under way, and let go of every connection."""
         await self._flights.end()
         await asyncio.gather(*(each.close() for each in self._storages))
-
-    async def _told(self, found: _Found) -> str:
-        value = await found.storage.read(found.path)
-        self._on_value(value)
-        return value
 
     async def _listed(self, asked: _Found, deep: bool, *, may_lack: bool) -> list[KeyEntry]:
         """Of one storage, without what another one, mounted below, hides.

@@ -19,6 +19,8 @@ class OpenStorage(NamedTuple):
 
     keys: RunnerKeys
     secrets: list[str]
+    variables: frozenset[str]
+    """Of the environment: keys themselves, or what a provider is asked with. Jobs are not given them."""
 
 
 def open_storage(
@@ -26,13 +28,13 @@ def open_storage(
 ) -> OpenStorage:
     """Connects to nothing yet. Raises ``invalid_message`` that names the file and line, or the variable."""
     named = {"RUNBUS_KEY_STORAGE": settings.key_storage, "RUNBUS_KEYS_DIR": settings.keys_dir}
-    secrets: list[str] = []
     try:
-        storages = storages_of({**env, **named}, plugins.storages)
-        return OpenStorage(RunnerKeys(storages, plugins.storages, on_value=secrets.append), secrets)
+        keys = RunnerKeys(storages_of({**env, **named}, plugins.storages), plugins.storages)
     except KeyStorageError as error:
         raise RunbusError(
             ErrorCode.INVALID_MESSAGE,
             f"the key storage of this runner: {error.message}.",
             details={"reason": error.reason},
         ) from None
+    variables = frozenset(name for storage in keys.opened for name in getattr(storage, "variables", ()))
+    return OpenStorage(keys, keys.secrets, variables)

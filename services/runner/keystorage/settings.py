@@ -6,7 +6,8 @@ import difflib
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from enum import Enum
+from typing import Any, Final, get_args
 
 import msgspec
 
@@ -138,4 +139,14 @@ def _fault(said: str, settings: StorageSettings, plugin: type[KeyStorage]) -> st
     which = f" (setting {name})" if name else ""
     if name in plugin.secret_settings or any(value and value in said for value in secrets_of(settings, plugin)):
         return f"{settings.type}: a setting that holds a secret is not valid{which}"
+    if text.startswith("Invalid enum value"):  # it would repeat the value
+        text = f"not one of its values, which are {', '.join(_values_of(name, plugin))}"
     return f"{settings.type}: {text[:1].lower()}{text[1:]}{which}"
+
+
+def _values_of(name: str, plugin: type[KeyStorage]) -> list[str]:
+    for field in msgspec.structs.fields(plugin.config_type):
+        if field.encode_name == name:
+            values = list(field.type) if isinstance(field.type, type) and issubclass(field.type, Enum) else []
+            return [str(each.value) for each in values] or [str(each) for each in get_args(field.type)]
+    return []

@@ -21,6 +21,7 @@ from services.runner.keystorage.settings import (
 )
 
 _MAX_BYTES: Final = 256 << 10
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _HOW: Final = "write a list, each entry with '- type: ...', or one map with 'type: ...'"
 _ORIGINAL: Final = ("runner", "rundeck", "storage")
 """Where the original's file has its storages, by names that mean nothing here."""
@@ -63,7 +64,7 @@ def _text(file: str) -> tuple[str, bool]:
 
 def _root(text: str, file: str) -> yaml.Node:
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
         # The problem quotes no more than a character; the context, with the text of the line, is left out.
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""

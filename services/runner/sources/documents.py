@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from domain.nodes.errors import shown
-from domain.nodes.formats import NAMES, format_of, parts, read_nodes, resourceyaml
+from domain.nodes.formats import NAMES, format_of, parts, read_nodes
 from runbus.plugin import Node, SourceError, SourceFailure
 from schemas.errors import RunbusError
 
@@ -19,7 +19,7 @@ _MIME: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
     ("resourcejson", re.compile(r"(?:application|text)/json", re.IGNORECASE)),
 )
 """The MIME types that the original's parsers name as theirs."""
-_MAX_BYTES: Final = dict.fromkeys(NAMES, parts.MAX_BYTES) | {resourceyaml.NAME: resourceyaml.MAX_TEXT_BYTES}
+_MAX_BYTES: Final = dict.fromkeys(NAMES, parts.MAX_BYTES) | {"resourceyaml": parts.MAX_YAML_BYTES}
 _KINDS: Final = (
     (stat.S_ISDIR, "a directory"),
     (stat.S_ISFIFO, "a named pipe"),

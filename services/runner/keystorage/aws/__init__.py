@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from runbus.plugin import KeyEntry
 from schemas.version import VERSION
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from services.runner.keystorage.aws.tree import SecretsTree
 
 T = TypeVar("T")
+
+_CREDENTIALS: Final = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"})
 
 __all__ = ["AwsConfig", "AwsSecrets", "Behaviour"]
 
@@ -46,6 +48,11 @@ class AwsSecrets:
         self._lock = threading.Lock()
         # Threads of its own: a service that hangs must not take all those that the rest of the runner works with.
         self._pool: ThreadPoolExecutor | None = None
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """Of the environment: what AWS' library takes credentials from where the settings give none."""
+        return _CREDENTIALS
 
     async def read(self, path: str) -> str:
         """The value. Raises :class:`KeyStorageError`."""

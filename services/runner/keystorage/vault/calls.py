@@ -103,7 +103,7 @@ class Http:
         response.release_conn()
         try:
             body = msgspec.json.decode(data) if data else {}
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             body = None
         return Answer(response.status, body if isinstance(body, dict) else None)
 

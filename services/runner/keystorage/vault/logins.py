@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -52,33 +51,40 @@ def log_in(http: Http, config: VaultConfig) -> Answer | Fault:
     """Log in, in a thread. Of a token: ask what it is."""
     if config.auth_backend is AuthBackend.TOKEN:
         return _came(methods.Token(Adapter(http, token=config.token, namespace=config.namespace)).lookup_self())
+    mount = _mount(config)
     adapter = Adapter(http, namespace=config.auth_namespace or config.namespace)
     if config.auth_backend is AuthBackend.APPROLE:
         login = methods.AppRole(adapter).login
-        mount = config.approle_auth_mount
         return _came(login(config.approle_id, config.approle_secret_id, use_token=False, mount_point=mount))
     if config.auth_backend is AuthBackend.USERPASS:
-        login, mount = methods.Userpass(adapter).login, config.userpass_auth_mount
+        login = methods.Userpass(adapter).login
         return _came(login(config.username, config.password, use_token=False, mount_point=mount))
     if config.auth_backend is AuthBackend.GITHUB:
         return _came(methods.Github(adapter).login(config.github_token, use_token=False))
     # hvac's own call for certificates wants the files once more, and connections of its own.
     role = {"name": config.cert_role_name} if config.cert_role_name else {}
-    return _came(adapter.login(f"/v1/auth/{quote(config.cert_auth_mount)}/login", use_token=False, json=role))
+    return _came(adapter.login(f"/v1/auth/{quote(mount)}/login", use_token=False, json=role))
 
 
 def refused_login(answer: Answer, config: VaultConfig) -> KeyStorageError:
-    """The error of a login that Vault does not grant, or cannot."""
+    """The error of a login that Vault does not grant. It answers a wrong mount as it does wrong credentials."""
     backend = config.auth_backend
     where = shown(config)
-    if answer.status == HTTPStatus.NOT_FOUND:
-        text = f"{where} has no login {backend.value} under that mount. Correct authBackend and its mount"
-        return KeyStorageError(text, reason=KeyFailure.CONFIGURATION)
     if backend is AuthBackend.TOKEN:
         text = f"{where} does not know the token: it is wrong, or has expired. Give a new one in token"
-        return KeyStorageError(text, reason=KeyFailure.AUTHENTICATION)
-    text = f"{where} refuses the login {backend.value} ({answer.status}). Correct {_CORRECT[backend]}"
+    else:
+        at = f"at auth/{_mount(config)} ({answer.status})"
+        text = f"{where} refuses the login {backend.value} {at}. Correct {_CORRECT[backend]}, or the mount"
     return KeyStorageError(text, reason=KeyFailure.AUTHENTICATION)
+
+
+def _mount(config: VaultConfig) -> str:
+    named = {
+        AuthBackend.APPROLE: config.approle_auth_mount,
+        AuthBackend.USERPASS: config.userpass_auth_mount,
+        AuthBackend.CERT: config.cert_auth_mount,
+    }
+    return named.get(config.auth_backend, "").strip("/") or config.auth_backend.value
 
 
 def granted(answer: Answer, config: VaultConfig) -> Mapping[str, Any] | None:

@@ -22,6 +22,7 @@ from services.runner.keystorage.vault.tokens import Token
 
 _YOUNG_S: Final = 10.0
 """A login as fresh as this one is not at fault for a refusal: a forbidden tree must not bring a login per key."""
+_REFUSED_FOR_S: Final = 3.0
 _SHORTEST_S: Final = 0.2
 """Between two attempts to renew, while nobody answers."""
 _GONE: Final = "invalid token"
@@ -39,6 +40,7 @@ class Session:
         self._token: Token | None = None
         self._login: asyncio.Task[Token] | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._refused_until_s = 0.0
 
     async def ask(self, url: str, *, is_list: bool = False) -> Answer:
         """Read or list; where the token is no longer taken, once more with a new one."""
@@ -70,16 +72,21 @@ class Session:
         """The token; where there is none, all who wait share one login, and its failure."""
         if self._token is not None and not self._token.has_ended:
             return self._token
-        if self._login is None or self._login.done():
-            self._login = asyncio.create_task(self._log_in(), name="vault login")
+        login = self._login
+        if login is None or (login.done() and self._may_try()):
+            login = self._login = asyncio.create_task(self._log_in(), name="vault login")
         # One who gives up must not end it for the others.
-        await asyncio.wait([self._login])
-        if failure := self._login.exception():
+        await asyncio.wait([login])
+        if failure := login.exception():
             if isinstance(failure, KeyStorageError):
                 # Each has an error of his own: a traceback grows with every one who raises it.
                 raise KeyStorageError(failure.message, reason=failure.reason)
             raise failure
-        return self._login.result()
+        return login.result()
+
+    def _may_try(self) -> bool:
+        """Not at once after a refusal: Vault locks users out for a few of them."""
+        return asyncio.get_running_loop().time() >= self._refused_until_s
 
     async def _log_in(self) -> Token:
         answer = await self._call(lambda: log_in(self._http, self._config))
@@ -105,6 +112,7 @@ class Session:
         is_token = self._config.auth_backend is AuthBackend.TOKEN
         if is_token and answer.status == HTTPStatus.FORBIDDEN and not answer.says(_GONE):
             return {"client_token": self._config.token}
+        self._refused_until_s = asyncio.get_running_loop().time() + _REFUSED_FOR_S
         raise refused_login(answer, self._config)
 
     async def _keep(self, token: Token) -> None:

@@ -26,14 +26,14 @@ class Storage:
     async def read(self, path: str) -> str:
         """The value of a key."""
         parts = self._key(path)
-        secret = await self._engine.secret(parts)
+        secret, refusal = await self._tried(parts)
         if secret is not None and (value := value_of(secret, self._behaviour)) is not None:
             return value
         if secret is None and (parent := await self._parent(parts)):
             value = text_of(parent.fields.get(parts[-1]))
             if value is not None:
                 return value
-        return await self._explain(parts, secret)
+        return await self._explain(parts, secret, refusal)
 
     async def show(self, path: str) -> KeyEntry:
         """A key or a folder, without a value."""
@@ -41,18 +41,16 @@ class Storage:
         if not parts:
             await self.children("", deep=False)
             return KeyEntry(path="", folder=True)
-        secret = await self._engine.secret(parts)
-        entries = entries_of(path, secret, self._behaviour) if secret is not None else []
-        self._known.put(parts, entries)
-        if entries:
+        secret, refusal = await self._tried(parts)
+        if secret is not None and (entries := entries_of(path, secret, self._behaviour)):
             return entries[0]
-        if await self._engine.names(parts) is not None:
+        if refusal is None and await self._engine.names(parts) is not None:
             return KeyEntry(path=path, folder=True)
         if secret is None and (parent := await self._parent(parts)):
             field = field_of("/".join(parts[:-1]), parts[-1], parent)
             if field is not None:
                 return field
-        return await self._explain(parts, secret)
+        return await self._explain(parts, secret, refusal)
 
     async def children(self, path: str, *, deep: bool) -> list[KeyEntry]:
         """What a folder holds, sorted by path."""
@@ -90,6 +88,16 @@ class Storage:
             return []  # listing the folder is another permission
         return [] if secret is None else entries_of("/".join(parts), secret, self._behaviour)[1:]
 
+    async def _tried(self, parts: Parts) -> tuple[Secret | None, KeyStorageError | None]:
+        """A secret; or why it is refused, where a policy may allow only the secret of which it is a field."""
+        try:
+            return await self._engine.secret(parts), None
+        except KeyStorageError as error:
+            is_field = self._behaviour is StorageBehaviour.VAULT and len(parts) > 1
+            if error.reason is not KeyFailure.FORBIDDEN or not is_field:
+                raise
+            return None, error
+
     async def _parent(self, parts: Parts) -> Secret | None:
         """The secret of which the last part may be a field."""
         if len(parts) < 2 or self._behaviour is StorageBehaviour.RUNDECK:
@@ -102,8 +110,10 @@ class Storage:
             raise KeyStorageError("the empty path is the root folder, and no key", reason=KeyFailure.NO_KEY)
         return parts
 
-    async def _explain(self, parts: Parts, secret: Secret | None) -> NoReturn:
+    async def _explain(self, parts: Parts, secret: Secret | None, refusal: KeyStorageError | None) -> NoReturn:
         """Say why there is no key. Raises :class:`KeyStorageError` always."""
+        if refusal is not None:
+            raise refusal
         name = f"{self._engine.name(parts)} of {self._vault}"
         if secret is None:
             await self._engine.check_mount()
@@ -122,4 +132,4 @@ class Storage:
         if secret is not None:
             text = f"{self._engine.name(parts)} of {self._vault} is no folder, but a secret. Show it instead"
             raise KeyStorageError(text, reason=KeyFailure.NO_KEY)
-        await self._explain(parts, None)
+        await self._explain(parts, None, None)

@@ -104,8 +104,9 @@ class Walk:
             if error.reason is not KeyFailure.FORBIDDEN:
                 raise
             return (KeyEntry(path=path),)  # listed, and what it is only a reader knows
-        # None: it went between the two calls.
-        entries = () if secret is None else tuple(entries_of(path, secret, self._behaviour))
+        if secret is None:
+            return ()  # it went between the two calls
+        entries = entries_of(path, secret, self._behaviour)
         self._known.put(parts, entries)
         return entries
 

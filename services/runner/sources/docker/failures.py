@@ -63,7 +63,7 @@ def _answered(where: str, cause: aiodocker.DockerError) -> SourceError:
 
 
 def _unreached(where: str, causes: list[BaseException]) -> SourceError:
-    first = str(causes[-1]) or type(causes[-1]).__name__
+    first = getattr(causes[-1], "strerror", None) or str(causes[-1]) or type(causes[-1]).__name__
     if any(isinstance(cause, aiohttp.ClientConnectorDNSError) for cause in causes):
         return _unreachable(f"the name of {where} does not resolve on the runner. Correct docker-host")
     for cause in causes:

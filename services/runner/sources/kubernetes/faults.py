@@ -32,11 +32,7 @@ def refused(connection: Connection, status: int, body: bytes, *, asked: str) -> 
     who = f"the API server {connection.host}"
     heard = f"{who} answered {status} to {asked}" + (f": {said}" if said else "")
     if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and _ANONYMOUS in said):
-        given = (
-            "the credential" if connection.authorization or connection.cert_file else "access without a credential"
-        )
-        text = f"{who} does not accept {given} of {connection.origin} ({status}): see whether it has expired"
-        return SourceError(text, reason=SourceFailure.AUTHENTICATION)
+        return SourceError(_not_let_in(connection, status), reason=SourceFailure.AUTHENTICATION)
     if status == HTTPStatus.FORBIDDEN:
         text = f"{heard}; give it a role that may list pods, or name a namespace where it may"
         return SourceError(text, reason=SourceFailure.REFUSED)
@@ -46,6 +42,13 @@ def refused(connection: Connection, status: int, body: bytes, *, asked: str) -> 
     if status == HTTPStatus.NOT_FOUND:
         return SourceError(f"{heard}; is it an API server?", reason=SourceFailure.REFUSED)
     return SourceError(heard, reason=SourceFailure.REFUSED)
+
+
+def _not_let_in(connection: Connection, status: int) -> str:
+    who = f"the API server {connection.host} ({connection.origin})"
+    if connection.authorization or connection.cert_file:
+        return f"{who} does not accept the credential ({status}): correct it, or see whether it has expired"
+    return f"{who} lets nobody in without a credential ({status}): name a key in token, or a kubeconfig"
 
 
 def unreachable(connection: Connection, cause: BaseException) -> SourceError:

@@ -34,9 +34,10 @@ def unreachable(address: Address, cause: OSError, *, within_s: float) -> SourceE
 def refused_login(query: Query, fault: Any) -> SourceError:
     """The error of a login that is not granted."""
     why = "" if isinstance(fault, vim.fault.InvalidLogin) else f" ({_said(fault)})"
+    setting = "password-storage-path" if query.config.password_storage_path else "password"
     return _error(
         f"{query.address} does not let {query.config.username} in{why}. Correct username, and the key that "
-        "password-storage-path names",
+        f"{setting} names",
         SourceFailure.AUTHENTICATION,
     )
 
