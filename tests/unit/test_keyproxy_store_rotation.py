@@ -28,6 +28,8 @@ from services.keyproxy.crypto import DataKey
 from services.keyproxy.masterkey import MasterKey
 from services.keyproxy.store import rotate
 
+pytestmark = pytest.mark.slow
+
 path, where, after = sys.argv[1], sys.argv[2], int(sys.argv[3])
 encrypt, calls = DataKey.encrypt, 0
 

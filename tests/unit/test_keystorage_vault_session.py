@@ -16,6 +16,8 @@ from tests.support.vaultfixtures import Opener, opened, vault  # noqa: F401  (fi
 from tests.support.vaultstandin import VaultStandIn, vault_stand_in
 from tests.support.vaulttls import server_context
 
+pytestmark = pytest.mark.slow
+
 APPROLE = {"authBackend": "approle", "token": "", "approleId": "role", "approleSecretId": "its-secret"}
 LOGIN = "auth/approle/login"
 

@@ -166,6 +166,7 @@ def test_a_log_that_nearly_repeats_a_long_secret_takes_time_in_step_with_its_len
     assert time.process_time() - started < 5
 
 
+@pytest.mark.slow
 def test_a_thousand_secrets_do_not_stop_a_log() -> None:
     """Measured at some 50 MB/s; the bound only catches a change of order."""
     source = random.Random(7)
