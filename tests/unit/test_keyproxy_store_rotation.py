@@ -15,6 +15,8 @@ from services.keyproxy import storekeys
 from services.keyproxy.masterkey import MasterFault, MasterKey
 from services.keyproxy.store import KeyStore, rotate
 
+pytestmark = pytest.mark.slow
+
 OLD = MasterKey(bytes(range(32)), "the old file")
 NEW = MasterKey(bytes(range(1, 33)), "the new file")
 THIRD = MasterKey(bytes(range(2, 34)), "the third file")
@@ -27,8 +29,6 @@ import asyncio, os, signal, sys
 from services.keyproxy.crypto import DataKey
 from services.keyproxy.masterkey import MasterKey
 from services.keyproxy.store import rotate
-
-pytestmark = pytest.mark.slow
 
 path, where, after = sys.argv[1], sys.argv[2], int(sys.argv[3])
 encrypt, calls = DataKey.encrypt, 0
