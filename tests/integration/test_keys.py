@@ -204,3 +204,13 @@ async def test_what_is_removed_is_gone(keyed: System) -> None:
     await refused(ErrorCode.KEY_UNAVAILABLE, lambda: keyed.client.call(catalog.KEY_REMOVE, remove))
     found = await keyed.client.call(catalog.KEY_LIST, KeyListRequest())
     assert found.keys == []
+
+
+async def test_what_a_step_tells_of_is_masked_from_there_on(keyed: System) -> None:
+    script = 'printf "::add-"; printf "mask::tok-%s\\n" 4711; echo "<tok-4711>"; echo "<tok-4711>" >&2; echo tok-4712'
+    view = await keyed.run(script, "DMZ")
+    assert view.state is ExecutionState.SUCCEEDED, view.error
+    assert await keyed.output(view.id) == b"::add-mask::[SECURE]\n<[SECURE]>\ntok-4712\n"
+    assert await keyed.output(view.id, "stderr") == b"<[SECURE]>\n"
+    other = await keyed.run("echo tok-4711", "DMZ")
+    assert await keyed.output(other.id) == b"tok-4711\n"
