@@ -123,7 +123,7 @@ class Inventories:
             except StaleRevisionError:
                 continue
             kept = {each.parcel for each in record.sources}
-            for each in before.sources:
+            for each in [*before.sources, *([entry] if entry else [])]:  # that of a disabled source has no place
                 if each.parcel not in kept:
                     await self._store.remove(each.parcel)
             replaced = next((each for each in before.sources if entry and each.source == entry.source), None)

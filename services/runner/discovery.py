@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from services.runner.process import ChildProcess, GroupFile, ProcessSpec, SpawnE
 MAX_OUTPUT_BYTES: Final = 256 << 20
 _STDERR_BYTES: Final = 16 << 10
 _GRACE_S: Final = 2.0
+_MISSING: Final = re.compile(r"Object missing required field `([^`]+)`")
 _MAX_WARNINGS: Final = 100
 
 
@@ -198,6 +200,9 @@ def _converted(plugin: type[NodeSource], settings: dict[str, str], question: Que
     try:
         return msgspec.convert(own, plugin.config_type, strict=False), warnings
     except msgspec.ValidationError as cause:
+        if missing := _MISSING.match(str(cause)):
+            text = f"the setting {missing[1]!r} is missing"
+            raise SourceError(text, reason=SourceFailure.CONFIGURATION) from None
         said, _, place = str(cause).partition(" - at `$.")
         setting = f" (setting {place.removesuffix('`')!r})" if place else ""
         text = f"its settings are not valid: {said[0].lower()}{said[1:]}{setting}"
@@ -214,7 +219,8 @@ def _put_in_order(found: Discovered, warnings: Sequence[str], masker: Masker) ->
     nodes = {node.name: node for node in found.nodes}
     said = [masker.mask(text) for text in (*warnings, *found.warnings)]
     if repeated := len(found.nodes) - len(nodes):
-        said.append(f"{repeated} nodes bear a name that another has, too; of each name the last holds")
+        nodes_bear = "1 node bears" if repeated == 1 else f"{repeated} nodes bear"
+        said.append(f"{nodes_bear} a name that another has, too; of each name the last holds")
     if len(said) > _MAX_WARNINGS:
         said[_MAX_WARNINGS:] = [f"... and {len(said) - _MAX_WARNINGS} more warnings"]
     listed = by_name(list(nodes.values()))

@@ -337,3 +337,16 @@ async def test_a_job_on_a_host_of_an_ansible_inventory(system: System, tmp_path:
     await put(system, SourceDefinition(name="lab", type="ansible", config=config, runner=LAB, interval_s=0.0))
     assert (await refresh(system)).error is None
     await here_on(system, "tags: shop", "web1")
+
+
+async def test_a_disabled_source_that_is_asked_by_name_leaves_nothing_behind(system: System, tmp_path: Path) -> None:
+    await with_lab(system)
+    one = script_source(tmp_path / "one.sh", nodes_script(tmp_path / "one.sh", "n1"), enabled=False)
+    await put(system, one)
+    state = await refresh(system, "lab")
+    assert (state.count, state.error) == (1, None)
+    assert await system.count(system.subjects.inventories_bucket) == 0
+    nodes_script(tmp_path / "one.sh", "n1", "n2")
+    await put(system, msgspec.structs.replace(one, enabled=True))
+    await refresh(system, "lab")
+    assert await names(system) == ["n1", "n2"]

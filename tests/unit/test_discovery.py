@@ -123,7 +123,7 @@ async def test_a_key_is_read_and_its_value_is_in_nothing_that_comes_back(discove
 async def test_a_name_that_two_nodes_bear_is_the_last_ones(discoverer: Discoverer) -> None:
     found = await discoverer.discover(question(do="twice"))
     assert [(node.name, dict(node.attributes)) for node in found.nodes] == [("a", {}), ("b", {"last": "1"})]
-    assert "1 nodes bear a name" in found.warnings[0]
+    assert "1 node bears a name" in found.warnings[0]
 
 
 @pytest.mark.parametrize(

@@ -246,7 +246,7 @@ async def test_all_files_of_a_directory_are_read_in_order(tmp_path: Path) -> Non
     found = await ask("directory", directory=str(tmp_path))
     assert names(found) == ["a", "b", "c", "x"]
     assert found.nodes[3].attributes == {"from": "b"}
-    assert found.warnings == ["1 nodes bear a name that another has, too; of each name the last holds"]
+    assert found.warnings == ["1 node bears a name that another has, too; of each name the last holds"]
 
 
 async def test_a_broken_file_is_a_warning_and_the_rest_is_read(tmp_path: Path) -> None:
