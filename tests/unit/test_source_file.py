@@ -122,7 +122,7 @@ async def test_the_runner_is_a_node_if_asked_for(tmp_path: Path) -> None:
         ({"file": "nodes.yaml"}, "'file' has to be an absolute path on the runner"),
         ({"file": "~/nodes.yaml"}, "absolute path"),
         ({"file": "/a\0b.yaml"}, "absolute path"),
-        ({}, "`file`"),
+        ({}, "'file' is missing"),
         ({"file": "/n.yaml", "requireFileExists": "maybe"}, "'requireFileExists'"),
         ({"file": "/n.yaml", "format": "ini"}, "'ini', which is not known; name one of resourceyaml"),
         ({"file": "/n.ini"}, "tells no format"),
@@ -281,7 +281,7 @@ async def test_directories_that_cannot_be_read(tmp_path: Path) -> None:
     file = written(tmp_path / "f.yaml", "")
     assert "is no directory" in await refused("directory", SourceFailure.CONFIGURATION, directory=file)
     assert "absolute path" in await refused("directory", SourceFailure.CONFIGURATION, directory="nodes")
-    assert "`directory`" in await refused("directory", SourceFailure.CONFIGURATION, directory=" ")
+    assert "'directory' is missing" in await refused("directory", SourceFailure.CONFIGURATION, directory=" ")
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     assert "cannot be read" in await refused("directory", SourceFailure.FAILED, directory=str(loop))

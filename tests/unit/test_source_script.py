@@ -205,8 +205,8 @@ async def test_what_cannot_be_run(tmp_path: Path) -> None:
     ("config", "part"),
     [
         ({"file": "nodes.sh"}, "absolute path"),
-        ({"file": ""}, "`file`"),
-        ({"format": ""}, "`format`"),
+        ({"file": ""}, "'file' is missing"),
+        ({"format": ""}, "'format' is missing"),
         ({"format": "csv"}, "'csv', which is not known"),
         ({"args": "a 'b"}, "'args' a quote is not closed"),
         ({"interpreter": 'sh "'}, "'interpreter' a quote is not closed"),
