@@ -17,7 +17,7 @@ from .waiting import wait_until
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
 
-_SERVICES = {"nats", "registry", "nodesource", "dispatcher", "local-runner", "runner-dev", "runner-prod"}
+_SERVICES = {"nats", "registry", "nodesource", "keyproxy", "dispatcher", "local-runner", "runner-dev", "runner-prod"}
 _RUNNERS = {"local", "linux-dev-1", "linux-prod-1"}
 
 
@@ -83,7 +83,7 @@ def test_nothing_is_left_when_it_is_taken_down(
 ) -> None:
     with stack_up(docker_engine, build_directory, nats_image=nats_image, python_image=python_image) as second:
         assert len(second.containers()) == len(_SERVICES)
-        assert len(second.volumes()) == 2
+        assert len(second.volumes()) == 3
     assert second.containers() == []
     assert second.volumes() == []
 
