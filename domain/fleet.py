@@ -8,6 +8,7 @@ from datetime import datetime
 import msgspec
 
 from schemas.api import MatchReply
+from schemas.errors import ErrorCode, RunbusError
 from schemas.keys import KeyStorageInfo
 from schemas.runners import RunnerBeat, RunnerRecord, RunnerView
 from schemas.states import RunnerStatus
@@ -140,6 +141,20 @@ def borne_by_none(runners: Iterable[RunnerView], project: str, tags: TagSet) -> 
         if project in runner.projects and runner.status in TAKES_WORK:
             borne.update((*runner.tags, own_tag(runner.id)))
     return [tag for tag in tags if tag not in borne]
+
+
+def least_busy(runners: Iterable[RunnerView]) -> RunnerView:
+    """The one with the most room, as a share of what it takes. Raises ``ValueError`` where there is none."""
+    return min(runners, key=lambda runner: runner.running / max(1, runner.max_running))
+
+
+def no_runner(project: str, tags: TagSet, reply: MatchReply) -> RunbusError:
+    """The error where nobody could be asked, and why."""
+    return RunbusError(
+        ErrorCode.NO_RUNNER,
+        f"{why_nobody(project, tags, reply)} Start such a runner, or select others.",
+        details={"project": project, "tags": list(tags)},
+    )
 
 
 def why_nobody(project: str, tags: TagSet, reply: MatchReply) -> str:

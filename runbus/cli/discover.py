@@ -69,7 +69,7 @@ def _discovered(question: Question, settings: RunnerSettings) -> Discovered:
     plugins.load()
     storage = open_storage(settings, plugins)
     discoverer = Discoverer(
-        runner=HERE, plugins=plugins, keys=OwnKeys(storage.keys, HERE), env=env,
+        runner=HERE, plugins=plugins, keys=OwnKeys(storage, HERE), env=env,
         env_secrets=[*secrets_of_environment(env), *storage.secrets],
     )  # fmt: skip
     try:

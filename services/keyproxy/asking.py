@@ -9,7 +9,7 @@ import msgspec
 
 from bus.connection import Bus
 from bus.sets import SetsInUse, ask_set
-from domain.fleet import TAKES_WORK, why_nobody
+from domain.fleet import TAKES_WORK, least_busy, no_runner
 from domain.keystorages import disagreements, fingerprint, usual_storage
 from domain.selection import tag_set_of
 from runbus.plugin import KeyFailure
@@ -18,7 +18,7 @@ from schemas.api import MatchRequest
 from schemas.catalog import Endpoint
 from schemas.errors import ErrorCode, RunbusError
 from schemas.jobs import RunnerSelector
-from schemas.keys import KeyBrowseRequest, KeyLookRequest
+from schemas.keys import KeyBrowseRequest, KeyList, KeyLookRequest, KeyShown
 from schemas.runners import RunnerView
 from schemas.subjects import Subjects
 from schemas.tokens import TagSet, own_tag
@@ -27,7 +27,7 @@ ANSWER_WITHIN_S: Final = 5.0
 """On top of the provider's own time: for the way there and back."""
 
 RequestT = TypeVar("RequestT", KeyBrowseRequest, KeyLookRequest)
-ReplyT = TypeVar("ReplyT", bound=msgspec.Struct)
+ReplyT = TypeVar("ReplyT", KeyList, KeyShown)
 
 
 class Chosen(NamedTuple):
@@ -51,20 +51,17 @@ class Asker:
         reply = await self._bus.call(self._subjects, catalog.MATCH, MatchRequest(project=project, tags=list(tags)))
         connected = [runner for runner in reply.runners if runner.status in TAKES_WORK]
         if not connected:
-            raise RunbusError(
-                ErrorCode.NO_RUNNER,
-                f"{why_nobody(project, tags, reply)} Start such a runner, or select others.",
-                details={"project": project, "tags": list(tags)},
-            )
+            raise no_runner(project, tags, reply)
         return _chosen(tags, connected)
 
     async def ask(self, chosen: Chosen, endpoint: Endpoint[RequestT, ReplyT], request: RequestT) -> ReplyT:
-        """What the runner answers. Raises what it raises."""
+        """What the runner answers, and what its choice warned of. Raises what it raises."""
         await self._sets.ensure(request.project, chosen.tags)
         subject = self._subjects.keys_of_set(request.project, chosen.tags, endpoint.verb)
-        return await ask_set(
+        answer: ReplyT = await ask_set(
             self._bus, subject, request, endpoint.reply, timeout_s=request.timeout_s + ANSWER_WITHIN_S
         )
+        return msgspec.structs.replace(answer, warnings=[*chosen.warnings, *answer.warnings])
 
 
 def _chosen(tags: TagSet, connected: Sequence[RunnerView]) -> Chosen:
@@ -83,5 +80,4 @@ def _chosen(tags: TagSet, connected: Sequence[RunnerView]) -> Chosen:
     usual = usual_storage(having)
     alike = [runner for runner in having if fingerprint(runner.key_storage) == usual]
     answering = [runner for runner in alike if not any(each.problem for each in runner.key_storage)] or alike
-    least = min(answering, key=lambda runner: runner.running / max(1, runner.max_running))
-    return Chosen(TagSet((own_tag(least.id),)), warnings)
+    return Chosen(TagSet((own_tag(least_busy(answering).id),)), warnings)

@@ -39,7 +39,6 @@ from services.keyproxy.asking import Asker
 from services.keyproxy.opening import Opening
 from services.keyproxy.store import KeyStore
 
-MAX_PAGE: Final = 5000
 _CENTRE: Final = "keys/"
 _RUNNER: Final = "runner/"
 
@@ -59,22 +58,24 @@ class Handlers:
     async def list_keys(self, request: KeyListRequest) -> KeyList:
         """A page of a folder: of the centre's own keys, or as a runner of the selection sees it."""
         where = _RUNNER if request.runner else _CENTRE
-        limit = max(1, min(request.limit, MAX_PAGE))
         access = _access(KeyAction.LIST, f"{where}{request.path}", request.user, request.project)
         async with self._told(access) as note:
             if request.runner is None:
                 page = await self._store.children(
-                    checked_path(request.path, is_folder=True), deep=request.deep, limit=limit, after=request.after
+                    checked_path(request.path, is_folder=True),
+                    deep=request.deep,
+                    limit=request.limit,
+                    after=request.after,
                 )
                 return KeyList(keys=page.entries, more=page.more)
             chosen = await self._asker.choose(request.project, request.runner)
             browse = KeyBrowseRequest(
-                path=request.path, project=request.project, deep=request.deep, limit=limit, after=request.after,
-                user=request.user,
+                path=request.path, project=request.project, deep=request.deep, limit=request.limit,
+                after=request.after, user=request.user,
             )  # fmt: skip
             answer = await self._asker.ask(chosen, catalog.KEY_BROWSE, browse)
             note.runner = answer.runner
-            return msgspec.structs.replace(answer, warnings=[*chosen.warnings, *answer.warnings])
+            return answer
 
     async def show_key(self, request: KeyShowRequest) -> KeyShown:
         """One key without its value."""
@@ -87,7 +88,7 @@ class Handlers:
             look = KeyLookRequest(path=request.path, project=request.project, user=request.user)
             answer = await self._asker.ask(chosen, catalog.KEY_LOOK, look)
             note.runner = answer.runner
-            return msgspec.structs.replace(answer, warnings=[*chosen.warnings, *answer.warnings])
+            return answer
 
     async def put_key(self, request: KeyPutRequest) -> KeyStored:
         """Store a value that was sealed for this service."""

@@ -13,11 +13,11 @@ from bus.nodes import nodes_of, taken
 from bus.parcels import Parcels
 from bus.sets import SetsInUse, ask_set
 from domain.calm import uncollected
-from domain.fleet import TAKES_WORK, why_nobody
+from domain.fleet import TAKES_WORK, least_busy, no_runner
 from domain.selection import tag_set_of
 from schemas import catalog
 from schemas.api import MatchReply, MatchRequest
-from schemas.errors import ErrorCode, RunbusError, plugin_not_found
+from schemas.errors import RunbusError, plugin_not_found
 from schemas.runners import PluginInfo, RunnerView
 from schemas.sources import Bearer, DiscoverRequest, Discovery, SourceDefinition
 from schemas.subjects import Subjects
@@ -64,18 +64,13 @@ class Reach(msgspec.Struct, frozen=True):
         """
         connected = self.connected
         if not connected:
-            raise RunbusError(
-                ErrorCode.NO_RUNNER,
-                f"{why_nobody(self.project, self.tags, self.reply)} Start such a runner, or select others.",
-                details={"project": self.project, "tags": list(self.tags)},
-            )
+            raise no_runner(self.project, self.tags, self.reply)
         bearing = [runner for runner in connected if _bearer(runner, self.plugin).version]
         if not bearing:
             raise _nowhere(self.plugin, connected)
         if len(bearing) == len(connected):
             return self.tags
-        least = min(bearing, key=lambda runner: runner.running / max(1, runner.max_running))
-        return TagSet((own_tag(least.id),))
+        return TagSet((own_tag(least_busy(bearing).id),))
 
 
 class Answer(NamedTuple):

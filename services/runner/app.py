@@ -42,7 +42,8 @@ from services.runner.environment import inherited
 from services.runner.intake import Intake, open_sets
 from services.runner.inventory import PluginInventory
 from services.runner.keyanswers import KeyAnswers
-from services.runner.keystorage.opening import OpenStorage, open_storage
+from services.runner.keystorage.guarded import RunnerKeys
+from services.runner.keystorage.opening import open_storage
 from services.runner.keyuse import CentreKeys, Keys
 from services.runner.losses import settle_losses
 from services.runner.process import GroupFile
@@ -82,7 +83,7 @@ class Runner:
     """
 
     def __init__(
-        self, bus: Bus, settings: RunnerSettings, stop: StopSignal, plugins: PluginInventory, storage: OpenStorage
+        self, bus: Bus, settings: RunnerSettings, stop: StopSignal, plugins: PluginInventory, storage: RunnerKeys
     ) -> None:
         self._bus = bus
         self._settings = settings
@@ -95,7 +96,7 @@ class Runner:
         self._tags_revision = 0
         self._registered = False
         self._plugins = plugins
-        self._storage = storage.keys
+        self._storage = storage
         self._sealing = SealingKey.make()
         self._slots = Slots(settings.max_running)
         self._work_dirs = WorkDirs(settings.work_dir)

@@ -61,6 +61,11 @@ class RunnerKeys:
         return [secret for storage in self._storages for secret in storage.secrets]
 
     @property
+    def variables(self) -> frozenset[str]:
+        """Of the environment: keys themselves, or what a provider is asked with. Jobs are not given them."""
+        return frozenset(name for storage in self.opened for name in getattr(storage, "variables", ()))
+
+    @property
     def infos(self) -> list[KeyStorageInfo]:
         """What the heartbeat says, by path."""
         return [each.info for each in self._storages]
