@@ -345,7 +345,8 @@ class NodeSource(Protocol):
     secret_settings: ClassVar[frozenset[str]]
     """Settings that name a key (``keys/db/password``); the plugin is given the key's value."""
     requires: ClassVar[tuple[str, ...]]
-    """Names of modules."""
+    """Names of modules. A class that starts programs may also have ``programs: ClassVar[Mapping[str, str]]``: the
+    program's name, and the setting that says where it is when it is not on the ``PATH`` (``""``: there is none)."""
 
     async def discover(self, config: Any, context: SourceContext) -> Discovered:
         """The nodes there are now. Raises :class:`SourceError`; cancelled at the deadline.

@@ -10,12 +10,14 @@ from schemas.states import Instant, RunnerStatus
 
 
 class PluginInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """One plugin that a runner bears. ``problem`` is set where it is installed but cannot be loaded."""
+    """One plugin that a runner bears. ``problem`` is set where it is installed but cannot be used."""
 
     name: str
     version: str
     kind: str = "step"
     problem: str = ""
+    unless: str = ""
+    """A setting of a node source with which it can be used all the same."""
 
 
 class RunnerRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.runner_record.v1"):

@@ -34,7 +34,7 @@ class Reach(msgspec.Struct, frozen=True):
     """The runners that a source's selector reaches, connected ones first."""
 
     project: str
-    plugin: str
+    source: SourceDefinition
     tags: TagSet
     reply: MatchReply
 
@@ -45,17 +45,19 @@ class Reach(msgspec.Struct, frozen=True):
 
     @property
     def bearers(self) -> list[Bearer]:
-        """All of them, and what they have of the plugin."""
-        return [_bearer(runner, self.plugin) for runner in self.reply.runners]
+        """All of them, by name, connected ones first, and what they have of the plugin."""
+        runners = sorted(self.reply.runners, key=lambda runner: (runner.status not in TAKES_WORK, runner.id))
+        return [_bearer(runner, self.source) for runner in runners]
 
     @property
     def warnings(self) -> list[str]:
         """Connected runners without the plugin, where others have it."""
-        without = [each for each in (_bearer(one, self.plugin) for one in self.connected) if not each.version]
+        without = sorted((one for one in self.connected if not self._bears(one)), key=lambda one: one.id)
         if not without or len(without) == len(self.connected):
             return []
-        names = ", ".join(f"{each.runner}{f' ({each.problem})' if each.problem else ''}" for each in without)
-        return [f"the {self.plugin} plugin is not on {names}: the others of {self.tags} are asked"]
+        bearers = [_bearer(runner, self.source) for runner in without]
+        names = ", ".join(f"{each.runner}{f' ({each.problem})' if each.problem else ''}" for each in bearers)
+        return [f"the {self.source.type} plugin is not on {names}: the others of {self.tags} are asked"]
 
     def chosen(self) -> TagSet:
         """Whom to ask: any of the set where all bear the plugin, else the least busy one that does.
@@ -65,12 +67,15 @@ class Reach(msgspec.Struct, frozen=True):
         connected = self.connected
         if not connected:
             raise no_runner(self.project, self.tags, self.reply)
-        bearing = [runner for runner in connected if _bearer(runner, self.plugin).version]
+        bearing = [runner for runner in connected if self._bears(runner)]
         if not bearing:
-            raise _nowhere(self.plugin, connected)
+            raise _nowhere(self.source, connected)
         if len(bearing) == len(connected):
             return self.tags
         return TagSet((own_tag(least_busy(bearing).id),))
+
+    def _bears(self, runner: RunnerView) -> bool:
+        return bool(_bearer(runner, self.source).version)
 
 
 class Answer(NamedTuple):
@@ -93,7 +98,7 @@ class Asker:
         """Who could be asked now."""
         tags = tag_set_of(source.runner)
         reply = await self._bus.call(self._subjects, catalog.MATCH, MatchRequest(project=project, tags=list(tags)))
-        return Reach(project, source.type, tags, reply)
+        return Reach(project, source, tags, reply)
 
     async def ask(self, reach: Reach, source: SourceDefinition, *, known_digest: str = "") -> Answer:
         """What a runner answers, its nodes filled in. Raises what it, or :meth:`Reach.chosen`, raises."""
@@ -115,25 +120,23 @@ class Asker:
         return Answer(msgspec.structs.replace(answer, nodes=nodes, parcel=""), lines)
 
 
-def _bearer(runner: RunnerView, plugin: str) -> Bearer:
-    info = _info(runner.plugins, plugin)
-    borne = info is not None and not info.problem
-    return Bearer(
-        runner=runner.id,
-        status=runner.status,
-        version=info.version if info is not None and borne else "",
-        problem=info.problem if info is not None else "",
-    )
+def _bearer(runner: RunnerView, source: SourceDefinition) -> Bearer:
+    info = _info(runner.plugins, source.type)
+    if info is None:
+        return Bearer(runner=runner.id, status=runner.status)
+    if not info.problem or source.config.get(info.unless, "").strip():
+        return Bearer(runner=runner.id, status=runner.status, version=info.version)
+    return Bearer(runner=runner.id, status=runner.status, problem=info.problem)
 
 
 def _info(plugins: Sequence[PluginInfo], name: str) -> PluginInfo | None:
     return next((each for each in plugins if each.kind == KIND and each.name == name), None)
 
 
-def _nowhere(plugin: str, connected: Sequence[RunnerView]) -> RunbusError:
+def _nowhere(source: SourceDefinition, connected: Sequence[RunnerView]) -> RunbusError:
     """The original's text for the runner that would have been asked, and why, where a runner says it."""
-    first = _bearer(connected[0], plugin)
-    error = plugin_not_found(plugin, first.runner)
+    first = _bearer(connected[0], source)
+    error = plugin_not_found(source.type, first.runner)
     if first.problem:
         error.message = f"{error.message} There, {first.problem}."
     error.details["runners"] = [runner.id for runner in connected]

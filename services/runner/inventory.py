@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -57,15 +58,14 @@ class PluginInventory:
         try:
             loaded: Any = entry.load()
             version = str(loaded.version)
-            missing = [each for each in getattr(loaded, "requires", ()) if find_spec(each) is None]
-            if missing:
-                return PluginInfo(name=name, version=version, kind=kind, problem=_not_installed(missing))
-            self._keep(loaded, kind, name)
+            problem, unless = _missing(loaded)
+            if unless or not problem:
+                self._keep(loaded, kind, name)
+            return PluginInfo(name=name, version=version, kind=kind, problem=problem, unless=unless)
         except (Exception, SystemExit) as cause:  # noqa: BLE001  (a foreign module may raise anything: reported)
             problem = f"{type(cause).__name__}: {cause}"
             log.warning("plugin.not_loaded", plugin=entry.name, problem=problem)
             return PluginInfo(name=name, version="", kind=kind, problem=problem)
-        return PluginInfo(name=name, version=version, kind=kind)
 
     def _keep(self, loaded: Any, kind: PluginKind, name: str) -> None:
         if kind is PluginKind.STEP:
@@ -141,5 +141,13 @@ def _kind_and_name(entry: str) -> tuple[PluginKind | None, str]:
     return (PluginKind(kind) if kind in set(PluginKind) else None), name
 
 
-def _not_installed(missing: list[str]) -> str:
-    return f"{', '.join(missing)} is not installed on the runner"
+def _missing(loaded: Any) -> tuple[str, str]:
+    """What a plugin needs and the runner lacks, and the setting that may say where it is."""
+    modules = [each for each in getattr(loaded, "requires", ()) if find_spec(each) is None]
+    if modules:
+        return f"{', '.join(modules)} is not installed on the runner", ""
+    for program, setting in getattr(loaded, "programs", {}).items():
+        if shutil.which(program) is None:
+            way_out = f"; {setting} may name its directory" if setting else ""
+            return f"{program} is not on its PATH{way_out}", setting
+    return "", ""

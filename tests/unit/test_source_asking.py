@@ -8,6 +8,7 @@ import pytest
 from schemas.api import MatchReply
 from schemas.errors import ErrorCode, RunbusError
 from schemas.runners import PluginInfo, RunnerView
+from schemas.sources import SourceDefinition
 from schemas.states import RunnerStatus
 from schemas.tokens import TagSet
 from services.nodesource.asking import Reach
@@ -17,12 +18,17 @@ SET = TagSet.parse("linux")
 
 
 def bearing(name: str, *, version: str = "1.0", problem: str = "", running: int = 0) -> RunnerView:
-    info = PluginInfo(name="docker", version=version, kind="node-source", problem=problem)
+    info = PluginInfo(name="docker", version=version, kind="node-source", problem=problem, unless="uri")
     return msgspec.structs.replace(runner_view(name=name), plugins=[info], running=running)
 
 
 def reach(*runners: RunnerView) -> Reach:
-    return Reach("p", "docker", SET, MatchReply(runners=list(runners), borne_by_none=[] if runners else ["linux"]))
+    return reach_with({}, *runners)
+
+
+def reach_with(config: dict[str, str], *runners: RunnerView) -> Reach:
+    source = SourceDefinition(name="web", type="docker", config=config)
+    return Reach("p", source, SET, MatchReply(runners=list(runners), borne_by_none=[] if runners else ["linux"]))
 
 
 def test_where_all_bear_the_plugin_the_set_is_asked() -> None:
@@ -60,3 +66,15 @@ def test_nobody_is_connected() -> None:
     assert caught.value.code is ErrorCode.NO_RUNNER
     with pytest.raises(RunbusError, match="c is Down"):
         reach(runner_view(RunnerStatus.DOWN, name="c")).chosen()
+
+
+def test_a_setting_of_the_source_may_make_up_for_what_a_runner_lacks() -> None:
+    lacking, whole = bearing("a", problem="docker is not on the runner's PATH"), bearing("b")
+    assert reach_with({"uri": "/run/x"}, lacking, whole).chosen() == SET
+    assert reach_with({"uri": " "}, lacking, whole).chosen() == TagSet(("@b",))
+
+
+def test_bearers_stand_in_one_order_whoever_is_busy() -> None:
+    down = runner_view(RunnerStatus.DOWN, name="a")
+    found = reach(bearing("c"), bearing("b", running=5), down)
+    assert [each.runner for each in found.bearers] == ["b", "c", "a"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import ClassVar
 
 import msgspec
@@ -19,6 +20,7 @@ class AnsibleInventory:
     secret_settings: ClassVar[frozenset[str]] = SECRET_SETTINGS
     requires: ClassVar[tuple[str, ...]] = ()
     """Ansible is a program beside the runner, not a module in it."""
+    programs: ClassVar[Mapping[str, str]] = {"ansible-inventory": "ansible-binaries-dir-path"}
 
     async def discover(self, config: AnsibleConfig, context: SourceContext) -> Discovered:
         """The hosts there are now. Raises :class:`runbus.plugin.SourceError`.
