@@ -47,6 +47,7 @@ from services.runner.keystorage.guarded import RunnerKeys
 from services.runner.keystorage.opening import open_storage
 from services.runner.keyuse import CentreKeys, Keys
 from services.runner.losses import settle_losses
+from services.runner.nodeanswers import NodeAnswers
 from services.runner.process import GroupFile
 from services.runner.scope import own_node
 from services.runner.settings import RunnerSettings
@@ -123,7 +124,9 @@ class Runner:
         self._intake = Intake(
             bus, self._subjects, self._slots, lambda delivery: carry_out(delivery, self._workplace),
             requests=TagRequests(
-                bus, self._subjects, self._answerer, discoverer, KeyAnswers(self._storage, self._id), self._id
+                bus, self._subjects, self._answerer,
+                NodeAnswers(bus, self._subjects.parcels_bucket, discoverer, self._id),
+                KeyAnswers(self._storage, self._id),
             ),
             local=settings.runner_local,
         )  # fmt: skip
