@@ -622,9 +622,9 @@ class SealedOptions(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     """What is sealed of a run: its secure options, and which run it is, so that they can be sent with no other."""
 
     id: str
-    """The execution's."""
-    project: str
-    job: str
+    """The execution's, chosen by the requester; ``project`` and ``job`` are the request's, too, letter for letter."""
+    project: str = DEFAULT_PROJECT
+    job: str = ""
     options: dict[str, str | list[str]]
 
     def __repr__(self) -> str:

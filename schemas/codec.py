@@ -11,7 +11,6 @@ from schemas.errors import ErrorCode, RunbusError
 
 T = TypeVar("T")
 
-MAX_SHOWN_CHARS: Final = 200
 _UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """Nesting too deep for the decoder is a fault of the data, too."""
 _encoder: Final = msgspec.json.Encoder()
@@ -38,7 +37,8 @@ def decode(data: bytes, message_type: type[T]) -> T:
     """Read one message of a type, or of a union of types.
 
     Raises ``unsupported_version`` if the data bears a ``type`` that is not expected here, else
-    ``invalid_message`` with the place of the fault; ``details.data`` holds the beginning of what came.
+    ``invalid_message`` with the place of the fault. The data itself is not in it: it may hold a secret, and what
+    is refused is told in a stream.
     """
     try:
         result: T = _decoder(cast("Any", message_type)).decode(data)
@@ -49,7 +49,6 @@ def decode(data: bytes, message_type: type[T]) -> T:
 
 def _decode_error(data: bytes, message_type: Any, cause: Exception) -> RunbusError:
     expected = message_names(message_type)
-    shown = data[:MAX_SHOWN_CHARS].decode(errors="replace")
     try:
         found = _peek.decode(data).type
     except _UNDECODABLE:
@@ -63,7 +62,7 @@ def _decode_error(data: bytes, message_type: Any, cause: Exception) -> RunbusErr
     return RunbusError(
         ErrorCode.INVALID_MESSAGE,
         f"not a valid {' or '.join(expected)} message: {cause}.",
-        details={"expected": expected, "data": shown},
+        details={"expected": expected},
     )
 
 

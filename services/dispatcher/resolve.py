@@ -209,6 +209,12 @@ def _require_sound(request: RunRequest, job: JobDefinition | None) -> None:
             ErrorCode.INVALID_MESSAGE,
             "a run names a stored job ('job') or brings steps ('steps', at least one): one of the two, not both.",
         )
+    if request.sealed_options:  # those of a request that waits for its answer have been opened before
+        raise RunbusError(
+            ErrorCode.INVALID_OPTION,
+            "a durable request rests on the bus, for any dispatcher to take, and cannot bring sealed options: ask "
+            "for this run by request/reply, or let the option name a key.",
+        )
     if job is not None and not job.execution_enabled:
         raise RunbusError(
             ErrorCode.JOB_DISABLED,

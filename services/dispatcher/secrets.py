@@ -43,22 +43,35 @@ class SecretKeeper:
         """The request with its sealed options among the others. Raises ``invalid_option`` where they do not open."""
         if not request.sealed_options:
             return request
-        try:
-            sealed = decode(self._sealing.open(request.sealed_options), SealedOptions)
-        except RunbusError:
+        if not request.id:
             raise RunbusError(
-                ErrorCode.INVALID_OPTION,
-                "the sealed options cannot be opened by this dispatcher: ask for its sealing key again, seal a "
-                "runbus.sealed_options.v1 with it, and send the request to the instance that the answer names.",
-                details={"instance": self.instance},
-            ) from None
-        if not request.id or (sealed.id, sealed.project, sealed.job) != (request.id, request.project, request.job):
+                ErrorCode.INVALID_OPTION, "sealed options need an id of your own: name it in the request, and sealed."
+            )
+        sealed = self._read(request.sealed_options)
+        if (sealed.id, sealed.project, sealed.job) != (request.id, request.project, request.job):
             raise RunbusError(
                 ErrorCode.INVALID_OPTION,
                 "the sealed options are those of another run: they have to name the id, project and job of the "
                 "request that they come with.",
             )
         return msgspec.structs.replace(request, options={**request.options, **sealed.options}, sealed_options="")
+
+    def _read(self, sealed: str) -> SealedOptions:
+        try:
+            data = self._sealing.open(sealed)
+        except RunbusError as error:
+            raise RunbusError(
+                ErrorCode.INVALID_OPTION,
+                "the sealed options cannot be opened by this dispatcher: ask for its sealing key again, seal them "
+                "with it, and send the request to the instance that the answer names.",
+                details={"instance": self.instance, **error.details},
+            ) from None
+        try:
+            return decode(data, SealedOptions)
+        except RunbusError as error:
+            raise RunbusError(
+                ErrorCode.INVALID_OPTION, f"the sealed options can be opened, but are {error.message}"
+            ) from None
 
     def hold(self, project: str, execution: str, values: SecretValues) -> bool:
         """Keep the values until the execution has ended; False where there are values of it already, which stay.

@@ -5,17 +5,28 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import re
+import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from nacl.public import PublicKey, SealedBox
+from nats.errors import NoRespondersError
 
 from schemas import catalog
+from schemas.api import JobPutRequest
+from schemas.errors import ErrorCode
+from schemas.keys import SealingKeyRequest
 from schemas.states import ExecutionState
-from tests.support.example_system import example_system
+from tests.support.example_system import example_system, must
+from tests.support.leaks import found_in
+from tests.support.overheard import overheard
 from tests.support.page import Command, exchanges, laid_out, steady
 from tests.support.processes import ROOT
 from tests.support.system import System
@@ -23,6 +34,7 @@ from tests.support.waiting import eventually
 
 PAGE: Final = ROOT / "docs" / "any-language.md"
 REWRITE: Final = bool(os.environ.get("RUNBUS_TEST_REWRITE"))
+SECRET: Final = "swordfish"
 
 
 @pytest.fixture
@@ -37,20 +49,85 @@ async def system(tmp_path: Path) -> AsyncIterator[System]:
 
 async def test_the_page_says_what_happens(system: System) -> None:
     page = written = PAGE.read_text()
-    for exchange in exchanges(page):
-        came: list[Any] = []
-        for command in exchange.commands:
-            came = await send(system, command, len(exchange.answers))
-        for answer, real in zip(exchange.answers, came, strict=False):
-            if REWRITE:
-                written = written.replace(answer[0], f"```json\n{laid_out(steady(real))}\n```")
-            else:
-                assert json.loads(answer[2]) == steady(real)
-        assert len(came) >= len(exchange.answers)
+    reader = Reader(system, page)
+    await system.client.call(catalog.JOB_PUT, JobPutRequest(text=block(page, "yaml")))
+    async with overheard(system) as heard:
+        for exchange in exchanges(page):
+            came: list[Any] = []
+            for command in exchange.commands:
+                came = await reader.send(command, len(exchange.answers))
+            for answer, real in zip(exchange.answers, came, strict=False):
+                if REWRITE:
+                    written = written.replace(answer[0], f"```json\n{laid_out(reader.shown(real))}\n```")
+                else:
+                    assert json.loads(answer[2]) == reader.shown(real)
+            assert len(came) >= len(exchange.answers)
     if REWRITE:
         PAGE.write_text(written)
     assert (await system.show("my-2")).state is ExecutionState.ABORTED
     assert (await system.end_of("my-3")).state is ExecutionState.SUCCEEDED
+    assert (await system.end_of("my-5")).state is ExecutionState.SUCCEEDED
+    assert found_in(b"".join(heard), {"password": SECRET}) == []
+
+
+async def test_the_program_of_the_page_keeps_a_value_secret(system: System, tmp_path: Path) -> None:
+    page = PAGE.read_text()
+    await system.client.call(catalog.JOB_PUT, JobPutRequest(text=block(page, "yaml")))
+    program = tmp_path / "login.py"
+    program.write_text(block(page, "python").replace("nats://127.0.0.1:4222", system.url))
+    async with overheard(system) as heard:
+        ended = await must([sys.executable, str(program), "my-6"], cwd=tmp_path, env={"SHOP_PASSWORD": SECRET})
+        assert json.loads(ended.stdout)["id"] == "my-6"
+        assert (await system.end_of("my-6")).state is ExecutionState.SUCCEEDED
+    assert await system.output("my-6") == b"with [SECURE], of 9 letters\n"
+    assert found_in(b"".join(heard), {"password": SECRET}) == []
+
+
+async def test_what_is_to_be_done_when_a_sealed_run_goes_wrong(tmp_path: Path) -> None:
+    """The table of the page, row by row."""
+    async with example_system(tmp_path) as system:
+        first = system.start_dispatcher(program=True)
+        await system.ready()
+        text = block(PAGE.read_text(), "yaml")
+        await system.client.call(catalog.JOB_PUT, JobPutRequest(text=text))
+        key = await system.client.call(catalog.RUN_SEALING, SealingKeyRequest())
+        lost, body = await sealed_run(system, "lost")
+        [accepted] = await send(system, Command("req", lost, body, {}), 1)
+        assert accepted["state"] == "queued"
+
+        await system.kill(first)
+        with pytest.raises(NoRespondersError):
+            await send(system, Command("req", lost, body, {}), 1)
+        system.start_dispatcher()
+        await system.ready()
+        [elsewhere] = await send(system, Command("req", catalog.RUN.subject(system.subjects), body, {}), 1)
+        assert elsewhere["error"]["code"] == ErrorCode.INVALID_OPTION
+        assert elsewhere["error"]["details"]["instance"] not in ("", key.instance)
+
+        subject, other = await sealed_run(system, "other")
+        [wrong] = await send(system, Command("req", subject, other.replace('"other"', '"another"'), {}), 1)
+        assert wrong["error"]["code"] == ErrorCode.INVALID_OPTION
+        assert "those of another run" in wrong["error"]["message"]
+
+        [same] = await send(system, Command("req", *await sealed_run(system, "lost"), {}), 1)
+        assert (same["id"], same["queued_at"]) == ("lost", accepted["queued_at"])
+        system.start_runner("web-1", "LINUX,DEV")
+        ended = await system.end_of("lost")
+        assert ended.error is not None
+        assert (ended.state, ended.error.code) == (ExecutionState.FAILED, ErrorCode.UNAVAILABLE)
+        assert ended.error.details == {"dispatcher": key.instance}
+        assert ended.outcomes == []
+        await send(system, Command("req", *await sealed_run(system, "new"), {}), 1)
+        assert (await system.end_of("new")).state is ExecutionState.SUCCEEDED
+
+
+async def sealed_run(system: System, execution: str) -> tuple[str, str]:
+    """Where it is sent, and the request."""
+    key = await system.client.call(catalog.RUN_SEALING, SealingKeyRequest())
+    run = {"id": execution, "project": "default", "job": "shop/login"}
+    box = sealed(key.public_key, json.dumps({**run, "options": {"password": SECRET}}))
+    body = json.dumps({**run, "when_no_runner": "wait", "sealed_options": box})
+    return catalog.RUN_SEALED.subject(system.subjects, key.instance), body
 
 
 async def test_another_request_under_a_taken_id(system: System) -> None:
@@ -78,6 +155,49 @@ async def test_another_request_under_a_taken_id(system: System) -> None:
         "runbus.assignment_started.v1",
         "runbus.assignment_finished.v1",
     ]
+
+
+def block(page: str, language: str) -> str:
+    """The one block of a language that the page has."""
+    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    return str(found)
+
+
+def sealed(public_key: str, text: str) -> str:
+    """As the page says; without the code that opens it."""
+    key = base64.b64decode(public_key, validate=True)
+    assert len(key) == 32
+    return base64.b64encode(SealedBox(PublicKey(key)).encrypt(text.encode())).decode()
+
+
+class Reader:
+    """Somebody who reads the page and does what it says: with the keys that come, not those that are printed."""
+
+    def __init__(self, system: System, page: str) -> None:
+        self._system = system
+        self._plain = block(page, "jsonc")
+        (self._printed_key,) = re.findall(r'"public_key": "(.+?)"', page)
+        self._key: dict[str, str] = {}
+
+    async def send(self, command: Command, wanted: int) -> list[Any]:
+        if "sealed_options" in command.body:
+            box = sealed(self._key["public_key"], self._plain)
+            subject = command.subject.replace(steady(self._key)["instance"], self._key["instance"])
+            command = replace(
+                command, subject=subject, body=json.dumps({**json.loads(command.body), "sealed_options": box})
+            )
+            [view] = await send(self._system, command, 1)
+            assert view["type"] == "runbus.execution.v1", view
+            return [view]
+        came = await send(self._system, command, wanted)
+        if command.subject == catalog.RUN_SEALING.subject(self._system.subjects):
+            (self._key,) = came
+        return came
+
+    def shown(self, real: Any) -> Any:
+        """As it is printed in the page."""
+        known = steady(real)
+        return {**known, "public_key": self._printed_key} if real is self._key else known
 
 
 async def send(system: System, command: Command, wanted: int) -> list[Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shutil
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -12,9 +14,14 @@ from typing import Final, NamedTuple
 import pytest
 import pytest_asyncio
 
+from schemas import catalog
+from schemas.api import JobPutRequest, RunRequest
+from schemas.keys import SealingKeyRequest
 from schemas.subjects import Subjects
 from tests.support.example_system import Ended, example_system, missing, must, run_command
-from tests.support.parts import Part
+from tests.support.leaks import found_in
+from tests.support.overheard import files_below, overheard
+from tests.support.parts import Part, ProgramPart
 from tests.support.processes import ROOT
 from tests.support.system import System
 from tests.support.waiting import eventually
@@ -24,6 +31,7 @@ in_module_loop = pytest.mark.asyncio(loop_scope="module")
 
 EXAMPLE: Final = ROOT / "examples" / "node-client"
 REFUSED: Final = 125
+SECRET: Final = "s3cr3t & h4ndsh4ke ü"
 
 
 class NodeClient:
@@ -87,6 +95,7 @@ def test_it_knows_no_python_and_no_package_of_ours() -> None:
     assert {each for each in imported if not each.startswith(("./", "node:"))} == {
         "@nats-io/transport-node",
         "@nats-io/jetstream",
+        "libsodium-wrappers",
     }
 
 
@@ -171,6 +180,78 @@ async def test_a_refused_submission_ends_with_the_error(node: NodeClient) -> Non
     assert ended.stdout.splitlines()[1].startswith("result: failed, after 0.000 s")
     assert ended.stderr.startswith("no_runner: No connected runner of project default bears prod")
     assert ended.exit_code == REFUSED
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def seen(site: Site, tmp_path: Path) -> Path:
+    """A stored job with a secure option: where its child writes down what it was given."""
+    path = tmp_path / "seen"
+    script = f'printf %s "$RD_OPTION_PASSWORD" >> {path}; echo "with $RD_OPTION_PASSWORD"'
+    text = f"""\
+- name: login
+  group: shop
+  options: [{{name: password, secure: true, valueExposed: true, required: true}}]
+  runnerSelector: {{filter: "LINUX,DEV", runnerFilterMode: TAGS, runnerFilterType: TAG_FILTER_AND}}
+  sequence: {{commands: [{{script: {json.dumps(script)}}}]}}
+"""
+    await site.system.client.call(catalog.JOB_PUT, JobPutRequest(text=text))
+    (tmp_path / "password").write_text(f"{SECRET}\n")
+    return path
+
+
+@in_module_loop
+async def test_a_secure_value_reaches_the_child_and_nobody_else(node: NodeClient, site: Site, seen: Path) -> None:
+    system = site.system
+    async with overheard(system) as heard:
+        ended = await node("secure.mjs", "--secure-option", f"password=@{seen.parent / 'password'}", "shop/login")
+        assert ended.stdout.splitlines()[:2] == ["runner: web-1", "with [SECURE]"], ended.stderr
+        assert (ended.exit_code, ended.stderr, seen.read_text()) == (0, "", SECRET)
+        text = ended.stdout.encode() + b"".join(heard) + files_below(system.directory)
+        assert b"sealed_options" in text
+        assert b"runbus.assignment_finished.v1" in text
+        assert found_in(text, {"password": SECRET}) == []
+
+        await system.client.run(RunRequest(job="shop/login", options={"password": SECRET}, wait_s=20.0))
+        assert found_in(b"".join(heard), {"password": SECRET}), "we would not hear one that is not sealed"
+
+
+@in_module_loop
+async def test_where_the_dispatcher_of_the_key_is_gone_another_is_asked(
+    node: NodeClient, site: Site, seen: Path
+) -> None:
+    """The answer of one that is gone by now comes first; the one that is there is halted until it has come."""
+    client, halted = site.system.client, site.dispatcher
+    assert isinstance(halted, ProgramPart)
+    asked = catalog.RUN_SEALING.subject(site.system.subjects)
+    key = await client.call(catalog.RUN_SEALING, SealingKeyRequest())
+    gone = json.dumps({"public_key": key.public_key, "instance": f"{key.instance}-before"}).encode()
+    halted.program.signal(signal.SIGSTOP)
+    try:
+        early = await client.bus.client.subscribe(asked, max_msgs=1)
+        await client.bus.flush()
+        arguments = ("--id", "sealed-1", "--secure-option", f"password=@{seen.parent / 'password'}", "shop/login")
+        async with asyncio.TaskGroup() as clients:
+            run = clients.create_task(node("secure.mjs", *arguments))
+            await (await early.next_msg(timeout=20)).respond(gone)
+            halted.program.signal(signal.SIGCONT)
+    finally:
+        halted.program.signal(signal.SIGCONT)
+    assert (run.result().exit_code, seen.read_text()) == (0, SECRET), run.result().stderr
+    again = await node("secure.mjs", *arguments)
+    assert (again, seen.read_text()) == (run.result(), SECRET), "under one id it is one execution"
+
+
+@in_module_loop
+async def test_what_secure_values_are_refused_for(node: NodeClient, seen: Path) -> None:
+    password = f"@{seen.parent / 'password'}"
+    unknown = await node("secure.mjs", "--secure-option", f"passwort={password}", "shop/login")
+    assert (unknown.exit_code, unknown.stdout) == (REFUSED, "")
+    assert "option 'passwort' is unknown: did you mean 'password'?" in unknown.stderr
+    misused = ("--secure-option", "password=open"), ("--secure-option", "password=@nowhere"), ("shop/other",), ()
+    for words in misused:
+        ended = await node("secure.mjs", *words, *(["shop/login"] if words else []))
+        assert (ended.exit_code, ended.stdout) == (2, ""), words
+    assert not seen.exists()
 
 
 @in_module_loop

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from bus.sealing import seal
 from schemas import catalog
-from schemas.api import ExecutionView, JobPutRequest, RunRequest, SecretsRequest
-from schemas.codec import decode
+from schemas.api import ExecutionView, JobPutRequest, RunRequest, SealedOptions, SecretsRequest
+from schemas.codec import decode, encode
 from schemas.errors import ErrorCode
 from schemas.events import AssignmentStarted, Event
+from schemas.keys import SealingKeyRequest
 from schemas.states import ExecutionState
 from services.dispatcher import retries
 from services.dispatcher.retries import retry_id
@@ -137,8 +139,58 @@ async def test_a_durable_request_with_secure_values_is_refused(system: System) -
     assert ended.error.code is ErrorCode.INVALID_OPTION
     assert "rests on the bus" in ended.error.message
     assert SECRET.encode() not in await everything(system)
+    await system.bus.append(
+        system.subjects.request("default"),
+        json.dumps({"id": "misspelt", "job": "login", "options": VALUES, "runer": "x"}).encode(),
+    )
+    ended = await end_of(system, "misspelt")
+    assert ended.error is not None
+    assert ended.error.code is ErrorCode.INVALID_MESSAGE
+    assert SECRET.encode() not in await everything(system)
     await system.client.submit(RunRequest(job="login", id="without"))
     assert (await end_of(system, "without")).state is ExecutionState.SUCCEEDED
+
+
+async def test_a_durable_request_cannot_bring_sealed_options(system: System, tmp_path: Path) -> None:
+    """They would be passed over: the job would run without."""
+    await system.up("local")
+    seen = tmp_path / "seen"
+    await put(system, f"echo ran > {seen}")
+    key = await system.client.call(catalog.RUN_SEALING, SealingKeyRequest())
+    box = seal(key.public_key, encode(SealedOptions(id="durable", job="login", options={**VALUES})))
+    await system.client.submit(RunRequest(job="login", id="durable", sealed_options=box))
+    ended = await end_of(system, "durable")
+    assert ended.error is not None
+    assert (ended.error.code, seen.exists()) == (ErrorCode.INVALID_OPTION, False)
+    assert "cannot bring sealed options" in ended.error.message
+
+
+@pytest.mark.parametrize(
+    ("id_", "plain", "said"),
+    [
+        ("a", {"id": "a", "job": "login", "options": {"open": 5}}, "can be opened, but are not a valid"),
+        ("a", {"id": "a", "job": "login"}, "missing required field `options`"),
+        ("a", [SECRET], "can be opened, but are not a valid"),
+        ("a", {"id": "b", "job": "login", "options": {"open": SECRET}}, "those of another run"),
+        ("", {"id": "", "job": "login", "options": {"open": SECRET}}, "need an id of your own"),
+    ],
+)
+async def test_what_is_wrong_with_sealed_options_is_said_without_them(
+    system: System, id_: str, plain: object, said: str
+) -> None:
+    system.start_registry()
+    system.start_dispatcher()
+    await system.ready()
+    await put(system, "true")
+    key = await system.client.call(catalog.RUN_SEALING, SealingKeyRequest())
+    box = seal(key.public_key, json.dumps(plain).encode())
+    request = RunRequest(id=id_, job="login", sealed_options=box)
+    error = await refused(
+        ErrorCode.INVALID_OPTION,
+        lambda: system.client.call(catalog.RUN_SEALED, request, runner=key.instance),
+    )
+    assert said in error.message
+    assert SECRET not in error.message + str(error.details)
 
 
 async def test_without_the_dispatcher_that_has_them_the_run_fails_and_says_why(
