@@ -298,7 +298,7 @@ class ProcessOutput(msgspec.Struct, frozen=True, kw_only=True):
     signal: str | None
     stdout: bytes
     stderr: bytes
-    """Its last 16 KiB."""
+    """Its last 16 KiB, without secrets."""
 
 
 class SourceContext(Protocol):

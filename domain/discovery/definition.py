@@ -14,6 +14,8 @@ from schemas.sources import LOADED, ProjectSources, SourceDefinition
 from schemas.tokens import identifier
 
 MIN_INTERVAL_S: Final = 5.0
+MAX_INTERVAL_S: Final = 366 * 86_400.0
+"""The time it is due at has to be one of the calendar's."""
 MAX_TIMEOUT_S: Final = 3600.0
 MAX_CONFIG_BYTES: Final = 64 << 10
 _SECRET: Final = re.compile(r"passw|token|secret|passphrase", re.IGNORECASE)
@@ -29,10 +31,12 @@ def checked_source(source: SourceDefinition) -> SourceDefinition:
         raise _invalid(source, f"{LOADED!r} is where nodes loaded from a file are: choose another name")
     if not _TYPE.match(source.type):
         raise _invalid(source, f"its type {source.type[:80]!r} names no plugin: write one such as 'docker' or 'file'")
-    if source.interval_s and not source.interval_s >= MIN_INTERVAL_S:
-        raise _invalid(source, f"its interval is {source.interval_s:g} s: {MIN_INTERVAL_S:g} s at least, or 0")
+    if source.interval_s and not MIN_INTERVAL_S <= source.interval_s <= MAX_INTERVAL_S:
+        bounds = f"{MIN_INTERVAL_S:g} s at least and {MAX_INTERVAL_S / 86_400:g} days at most, or 0: never"
+        raise _invalid(source, f"its interval is {source.interval_s:,.12g} s, and has to be {bounds}")
     if not 0 < source.timeout_s <= MAX_TIMEOUT_S:
-        raise _invalid(source, f"its timeout is {source.timeout_s:g} s: more than 0, {MAX_TIMEOUT_S:g} s at most")
+        bounds = f"more than 0, {MAX_TIMEOUT_S:g} s at most: a refresh cannot go on for ever"
+        raise _invalid(source, f"its timeout is {source.timeout_s:,.12g} s, and has to be {bounds}")
     if sum(len(name) + len(value) for name, value in source.config.items()) > MAX_CONFIG_BYTES:
         raise _invalid(source, f"its settings are longer than {MAX_CONFIG_BYTES >> 10} KiB: put them into a file")
     for name, value in source.config.items():

@@ -15,6 +15,7 @@ from schemas.jobs import RunnerSelector, SelectorMode
 from schemas.sources import SourceDefinition
 
 _PROPERTY: Final = re.compile(r"resources\.source\.(?P<number>\d+)\.(?P<name>[^=:\s]+)\s*[=:]\s*(?P<value>.*)\Z")
+_TAG_SEPARATOR: Final = re.compile("[,+]")
 _ESCAPE: Final = re.compile(r"\\(.)")
 _RUNNER: Final = "extra.runner."
 _MAX_BYTES: Final = 1 << 20
@@ -102,13 +103,20 @@ def _definition(entry: _Entry, where: str) -> SourceDefinition:
                 type=entry.type,
                 config={name: _text(value) for name, value in entry.config.items()},
                 runner=_selector(entry),
-                interval_s=duration_s(str(entry.interval)) or 0.0 if entry.interval != "never" else 0.0,
-                timeout_s=duration_s(str(entry.timeout)) or 0.0,
+                interval_s=_seconds(entry.interval),
+                timeout_s=_seconds(entry.timeout),
                 enabled=entry.enabled,
             )
         )
     except RunbusError as error:
         raise RunbusError(ErrorCode.INVALID_SOURCE, f"{where}: {error.message}", details=error.details) from None
+
+
+def _seconds(value: str | float) -> float:
+    """0 for never: of a timeout that is refused later."""
+    if isinstance(value, str):
+        return 0.0 if value.strip() == "never" else duration_s(value) or 0.0
+    return float(value)
 
 
 def _text(value: object) -> str:
@@ -117,16 +125,17 @@ def _text(value: object) -> str:
 
 def _selector(entry: _Entry) -> RunnerSelector | None:
     if entry.tags:
-        tags = entry.tags if isinstance(entry.tags, str) else "+".join(entry.tags)
-        return RunnerSelector(mode=SelectorMode.TAGS, filter=tags)
-    given = entry.runner_selector
-    if not given:
+        given = [entry.tags] if isinstance(entry.tags, str) else entry.tags
+        tags = [tag.strip() for each in given for tag in _TAG_SEPARATOR.split(each)]
+        return RunnerSelector(mode=SelectorMode.TAGS, filter="+".join(tags))
+    named = entry.runner_selector
+    if not named:
         return None
-    mode = given.get("runnerFilterMode", "")
+    mode = named.get("runnerFilterMode", "")
     if mode not in set(SelectorMode):
         text = f"runnerFilterMode is {mode[:40]!r}: write one of {', '.join(SelectorMode)}."
         raise RunbusError(ErrorCode.INVALID_SELECTOR, text)
-    selector = RunnerSelector(mode=SelectorMode(mode), filter=given.get("filter", given.get("runnerFilter", "")))
+    selector = RunnerSelector(mode=SelectorMode(mode), filter=named.get("filter", named.get("runnerFilter", "")))
     return None if selector.mode is SelectorMode.LOCAL and not selector.filter else selector
 
 

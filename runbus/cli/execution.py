@@ -10,13 +10,12 @@ import click
 
 from runbus.cli import exits
 from runbus.cli.context import Options, SharedCommand
-from runbus.cli.failure import paint, reference
+from runbus.cli.failure import clean, paint, reference
 from runbus.cli.follow import Following, execution_id
 from runbus.cli.nodefacts import outcome_lines, run_facts, step_state
 from runbus.cli.render import (
     UNLIMITED,
     Column,
-    clean,
     duration,
     moment,
     print_facts,

@@ -38,18 +38,23 @@ def print_error(info: ErrorInfo, options: Options) -> None:
     """On stderr for people; with ``--json`` on stdout for programs."""
     if options.as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(ErrorReply(error=info)), indent=2))
-    elif "\n" in info.message:
-        click.echo(
-            f"{paint('Error', 'red', bold=True)} {paint(reference(info), dim=True)}:\n{info.message}", err=True
-        )
+        return
+    message = "\n".join(map(clean, info.message.split("\n")))
+    if "\n" in message:
+        click.echo(f"{paint('Error', 'red', bold=True)} {paint(reference(info), dim=True)}:\n{message}", err=True)
     else:
-        click.echo(f"{paint('Error:', 'red', bold=True)} {info.message} {paint(reference(info), dim=True)}", err=True)
+        click.echo(f"{paint('Error:', 'red', bold=True)} {message} {paint(reference(info), dim=True)}", err=True)
 
 
 def reference(info: ErrorInfo) -> str:
     """``(no_runner, id 0a1b2c)``: what to ask for and to look up. What only this command knows stands in no log."""
     looked_up = info.error_id and info.origin != ORIGIN
     return f"({info.code}, id {info.error_id})" if looked_up else f"({info.code})"
+
+
+def clean(text: str) -> str:
+    """One line without control characters: what comes from others could command the terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def paint(text: str, colour: str | None = None, *, bold: bool = False, dim: bool = False) -> str:

@@ -15,7 +15,7 @@ import msgspec
 from domain.workflow.plugins import OWN_STEPS, placed_steps
 from runbus.cli import exits
 from runbus.cli.context import Options, SharedCommand
-from runbus.cli.failure import paint
+from runbus.cli.failure import clean, paint
 from runbus.cli.render import print_json
 from runbus.cli.settings import settings_of
 from runbus.plugin import ENTRY_POINT_GROUP
@@ -49,7 +49,7 @@ class CheckCommand(SharedCommand):
 def print_warnings(warnings: Sequence[str]) -> None:
     """To stderr, folded."""
     for line in folded(warnings):
-        click.echo(f"{paint('Warning:', 'yellow')} {line}", err=True)
+        click.echo(f"{paint('Warning:', 'yellow')} {clean(line)}", err=True)
 
 
 def folded(warnings: Sequence[str]) -> list[str]:

@@ -12,8 +12,8 @@ from bus.follow import Follower
 from bus.lifecycle import Background
 from bus.pull import Delivery
 from runbus.cli.context import Options, SharedCommand
-from runbus.cli.failure import paint
-from runbus.cli.render import clean, moment, print_json_line
+from runbus.cli.failure import clean, paint
+from runbus.cli.render import moment, print_json_line
 from runbus.cli.session import Session, connected
 from schemas.codec import decode
 from schemas.keys import KeyAccess

@@ -10,7 +10,8 @@ from typing import Final
 import click
 import msgspec
 
-from runbus.cli.render import clean, screen_width
+from runbus.cli.failure import clean
+from runbus.cli.render import screen_width
 from runbus.client import LogPiece
 from schemas.events import LogEntry
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import click
 import msgspec
 
-from runbus.cli.failure import paint
+from runbus.cli.failure import clean, paint
 from schemas.states import ExecutionState, RunnerStatus
 
 GAP: Final = 2
@@ -133,11 +133,6 @@ def state_text(text: str) -> str:
     """A state in its colour; other text as it is."""
     colour = _COLOURS.get(text.partition(",")[0].partition(" ")[0])
     return paint(text, colour) if colour else text
-
-
-def clean(text: str) -> str:
-    """One line without control characters: names come from others, and could command the terminal."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def screen_width() -> int:

@@ -12,9 +12,9 @@ from typing import Protocol, TextIO
 import click
 import msgspec
 
-from runbus.cli.failure import paint, reference
+from runbus.cli.failure import clean, paint, reference
 from runbus.cli.loglines import LineHeads, of_nodes
-from runbus.cli.render import clean, duration, name_list, print_json_line, sentence, state_text
+from runbus.cli.render import duration, name_list, print_json_line, sentence, state_text
 from runbus.client import LogPiece
 from schemas.api import ExecutionView
 from schemas.errors import ErrorCode

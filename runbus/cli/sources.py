@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import click
 import msgspec
 
 from runbus.cli import exits
 from runbus.cli.context import Options, SharedCommand
-from runbus.cli.jobcheck import read_text
 from runbus.cli.render import print_json
 from runbus.cli.session import Session, connected
-from runbus.cli.sourcesview import print_refreshed, print_source, print_sources, print_stored, print_tested
-from runbus.cli.values import pairs_of, seconds_of, selector_of, tags_of
+from runbus.cli.sourceoptions import (
+    change_options,
+    changed,
+    definition_options,
+    new_source,
+    sources_of_file,
+    without,
+)
+from runbus.cli.sourcesview import (
+    print_none_to_ask,
+    print_refreshed,
+    print_source,
+    print_sources,
+    print_stored,
+    print_tested,
+)
 from schemas import catalog
 from schemas.api import Done
+from schemas.errors import RunbusError
 from schemas.sources import (
     SourceDefinition,
     SourceList,
@@ -32,64 +46,8 @@ from schemas.sources import (
     SourceView,
 )
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 _MARGIN_S = 60.0
 """For the way there and back, and for a refresh that is under way already."""
-
-
-class Every(click.ParamType[float]):
-    """An interval in seconds; 0, or ``never``, for none."""
-
-    name = "interval"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read it."""
-        seconds = 0.0 if str(value) == "never" else seconds_of(str(value))
-        if seconds is None:
-            self.fail(f"{value!r} is no interval: write 30s, 5m, 1h, or never.", param, ctx)
-        return seconds
-
-
-def definition_options(command: F) -> F:
-    """What a source is."""
-    options = (
-        click.option("--type", "kind", metavar="TYPE", help="The plugin: ansible, docker, file, kubernetes, ..."),
-        click.option("--config", multiple=True, metavar="K=V", help="A setting; a secret names a key (keys/...)."),
-        click.option("--tags", multiple=True, metavar="T,...", help="Ask a runner that bears all these tags."),
-        click.option("--filter", "filter_text", metavar="TAGS", help="The same, typed: 'linux+dev'."),
-        click.option("--local", is_flag=True, help="Ask the Local Runner.  [default]"),
-        click.option("--interval", type=Every(), metavar="TIME", help="Between refreshes; never: on request.  [5m]"),
-        click.option("--timeout", type=Every(), metavar="TIME", help="For one refresh.  [2m]"),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
-def changed(source: SourceDefinition, given: dict[str, Any]) -> SourceDefinition:
-    """The source with what the command line says of it."""
-    changes: dict[str, Any] = {}
-    if given["kind"]:
-        changes["type"] = given["kind"]
-    changes["config"] = {**source.config, **pairs_of("--config", given["config"])}
-    tags = [tag for each in given["tags"] for tag in tags_of(each)]
-    selector = selector_of(tags, given["filter_text"], local=given["local"])
-    if selector is not None:
-        changes["runner"] = None if given["local"] else selector
-    for name, field in (("interval", "interval_s"), ("timeout", "timeout_s")):
-        if given[name] is not None:
-            changes[field] = given[name]
-    return msgspec.structs.replace(source, **changes)
-
-
-def without(source: SourceDefinition, unset: Sequence[str]) -> dict[str, str]:
-    """The settings without these. Raises a usage error for one that it does not have."""
-    for name in unset:
-        if name not in source.config:
-            has = f"there are: {', '.join(sorted(source.config))}" if source.config else "it has none"
-            raise click.UsageError(f"--unset {name!r}: node source {source.name} has no such setting; {has}.")
-    return {name: value for name, value in source.config.items() if name not in unset}
 
 
 @click.command(cls=SharedCommand)
@@ -112,17 +70,13 @@ def add(
         raise click.UsageError("give the NAME of a source, or the --file of several.")
     if file is not None and any(map(_is_given, (position, *given.values()))):
         raise click.UsageError("the --file says all of its sources: leave out what else says what one is, and where.")
-    sources, fresh = (_of_file(file), False) if file else ([_new(name or "", given)], True)
+    sources, fresh = (sources_of_file(file), False) if file else ([new_source(name or "", given)], True)
 
     async def work(session: Session) -> tuple[list[SourceReply], list[SourceState]]:
-        replies = [
-            await session.call(
-                catalog.SOURCE_PUT,
-                SourcePutRequest(source=each, project=session.project, position=position or 0, fresh=fresh),
-                timeout_s=30.0,
-            )
-            for each in sources
-        ]
+        replies = []
+        for each in sources:
+            request = SourcePutRequest(source=each, project=session.project, position=position or 0, fresh=fresh)
+            replies.append(await _store(session, request))
         asked = [] if no_refresh else [each for each in sources if each.enabled]
         return replies, await _refresh(session, asked)
 
@@ -131,7 +85,7 @@ def add(
 
 @click.command("set", cls=SharedCommand)
 @click.argument("name", metavar="NAME")
-@definition_options
+@change_options
 @click.option("--unset", multiple=True, metavar="K", help="Remove a setting.")
 @click.option("--position", type=click.IntRange(1), metavar="N", help="Its place in the order.")
 @click.option("--enable/--disable", "enabled", default=None, help="Whether it is asked, and its nodes count.")
@@ -153,8 +107,7 @@ def set_(
         is_on = before.enabled if enabled is None else enabled
         source = changed(msgspec.structs.replace(before, config=without(before, unset), enabled=is_on), given)
         request = SourcePutRequest(source=source, project=session.project, position=position or 0)
-        reply = await session.call(catalog.SOURCE_PUT, request, timeout_s=30.0)
-        return [reply], await _refresh(session, [source] if is_on else [])
+        return [await _store(session, request)], await _refresh(session, [source] if is_on else [])
 
     _finish(*connected(options, work), options)
 
@@ -200,7 +153,7 @@ def test(options: Options, /, name: str, **given: Any) -> None:
 
     async def work(session: Session) -> SourceTested:
         is_new = bool(given["kind"])
-        source = _new(name, given) if is_new else changed((await _found(session, name)).definition, given)
+        source = new_source(name, given) if is_new else changed((await _found(session, name)).definition, given)
         request = SourceTestRequest(source=source, project=session.project)
         return await session.call(catalog.SOURCE_TEST, request, timeout_s=source.timeout_s + _MARGIN_S)
 
@@ -241,29 +194,48 @@ def refresh(options: Options, names: tuple[str, ...]) -> None:
         for name in names:
             if name not in known:
                 await _found(session, name)
-        wanted = names or [name for name, source in known.items() if source.enabled]
+        wanted = dict.fromkeys(names) or [name for name, source in known.items() if source.enabled]
+        if not (wanted or options.as_json):
+            print_none_to_ask(views)
         return await _refresh(session, [known[name] for name in wanted])
 
     states = connected(options, work)
     if options.as_json:
         print_json(states)
-    elif not states:
-        click.echo("No node source. 'runbus nodes source add' makes one.", err=True)
-    else:
-        print_refreshed(states)
     if any(state.error for state in states):
         raise click.exceptions.Exit(exits.PROBLEMS)
 
 
-async def _refresh(session: Session, sources: Sequence[SourceDefinition]) -> list[SourceState]:
-    """All beside one another: one that hangs keeps nobody else waiting."""
+async def _store(session: Session, request: SourcePutRequest) -> SourceReply:
+    """Put a source, and say so at once."""
+    reply = await session.call(catalog.SOURCE_PUT, request, timeout_s=30.0)
+    if not session.options.as_json:
+        print_stored(reply)
+    return reply
 
-    async def ask(source: SourceDefinition) -> SourceState:
+
+async def _refresh(session: Session, sources: Sequence[SourceDefinition]) -> list[SourceState]:
+    """All beside one another, and each is told of when it is known: one that hangs keeps nobody else waiting.
+
+    Where one could not even be asked for, the others are waited for all the same, and then that is raised.
+    """
+    unasked: list[RunbusError] = []
+
+    async def ask(source: SourceDefinition) -> SourceState | None:
         request = SourceRefreshRequest(name=source.name, project=session.project)
-        reply = await session.call(catalog.SOURCE_REFRESH, request, timeout_s=source.timeout_s + _MARGIN_S)
+        try:
+            reply = await session.call(catalog.SOURCE_REFRESH, request, timeout_s=source.timeout_s + _MARGIN_S)
+        except RunbusError as error:
+            unasked.append(error)
+            return None
+        if not session.options.as_json:
+            print_refreshed(reply.state)
         return reply.state
 
-    return list(await asyncio.gather(*map(ask, sources)))
+    states = await asyncio.gather(*map(ask, sources))
+    if unasked:
+        raise unasked[0]
+    return [state for state in states if state is not None]
 
 
 async def _found(session: Session, name: str) -> SourceView:
@@ -271,28 +243,13 @@ async def _found(session: Session, name: str) -> SourceView:
     return (await session.call(catalog.SOURCE_LIST, request, timeout_s=30.0)).sources[0]
 
 
-def _new(name: str, given: dict[str, Any]) -> SourceDefinition:
-    if not given["kind"]:
-        raise click.UsageError("which plugin? Give its --type: ansible, docker, file, kubernetes, script, vmware.")
-    return changed(SourceDefinition(name=name, type=""), given)
-
-
 def _is_given(value: object) -> bool:
     """Whether an option was on the command line; an interval of 0 was."""
     return value not in (None, ()) and value is not False
 
 
-def _of_file(file: str) -> list[SourceDefinition]:
-    from domain.discovery.sourcesfile import read_sources  # noqa: PLC0415  (brings the YAML parser)
-
-    return read_sources(read_text(file), file)
-
-
 def _finish(replies: list[SourceReply], states: list[SourceState], options: Options) -> None:
     if options.as_json:
         print_json({"stored": replies, "refreshed": states})
-    else:
-        print_stored(replies)
-        print_refreshed(states)
     if any(state.error for state in states):
         raise click.exceptions.Exit(exits.PROBLEMS)

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from runbus.cli.failure import paint, reference
+from runbus.cli.failure import clean, paint, reference
 from runbus.cli.jobcheck import print_warnings
-from runbus.cli.render import Column, ago, clean, duration, moment, print_facts, print_table, sentence
+from runbus.cli.render import Column, ago, duration, moment, print_facts, print_table, sentence
+from runbus.cli.values import tags_of
+from schemas.errors import ErrorInfo
 from schemas.jobs import RunnerSelector, SelectorMode
 from schemas.sources import Bearer, SourceDefinition, SourceReply, SourceState, SourceTested, SourceView
 
@@ -16,14 +18,14 @@ from schemas.sources import Bearer, SourceDefinition, SourceReply, SourceState, 
 def print_sources(views: Sequence[SourceView]) -> None:
     """A table, in order; what is wrong with one stands below."""
     if not views:
-        click.echo("No node source. 'runbus nodes source add' makes one.", err=True)
+        print_none_to_ask(views)
         return
     columns = [Column("SOURCE"), Column("TYPE", folds=True), Column("ASKS", folds=True), Column("NODES"),
-               Column("AGE"), Column("STATE")]  # fmt: skip
+               Column("AGE"), Column("STATE", folds=True)]  # fmt: skip
     print_table(columns, [_row(view) for view in views])
     for view in views:
-        if view.state.error is not None:
-            click.echo(f"{view.definition.name}: {clean(view.state.error.message)}", err=True)
+        if view.state.error is not None and view.definition.enabled:
+            click.echo(f"{view.definition.name}: {_reason(view.state.source, view.state.error)}", err=True)
 
 
 def print_source(view: SourceView) -> None:
@@ -31,36 +33,43 @@ def print_source(view: SourceView) -> None:
     print_facts(_facts(view))
 
 
-def print_stored(replies: Sequence[SourceReply]) -> None:
+def print_stored(reply: SourceReply) -> None:
     """What was stored, who could be asked, and what is to be looked at."""
-    for reply in replies:
-        source = reply.source.definition
-        done = "added" if reply.created else "changed"
-        click.echo(f"{done} {paint(source.name, bold=True)} ({source.type}), asking {selector_text(source.runner)}")
-        for bearer in reply.source.bearers:
-            click.echo(f"  {_bearer_text(bearer)}")
-        print_warnings(reply.warnings)
+    source = reply.source.definition
+    done = "added" if reply.created else "changed"
+    click.echo(f"{done} {paint(source.name, bold=True)} ({source.type}), asking {selector_text(source.runner)}")
+    for bearer in reply.source.bearers:
+        click.echo(f"  {_bearer_text(bearer)}")
+    print_warnings(reply.warnings)
 
 
-def print_refreshed(states: Sequence[SourceState]) -> None:
-    """A line for each source; why one failed, and how old its nodes are."""
-    for state in states:
-        if state.error is not None:
-            click.echo(
-                f"{paint(state.source, bold=True)}: {paint('failed', 'red')} after {duration(state.duration_s)}: "
-                f"{clean(state.error.message)} {paint(reference(state.error), dim=True)}",
-                err=True,
-            )
-            if state.succeeded_at is not None:
-                stays = "stays" if state.count == 1 else "stay"
-                click.echo(f"  its {_count(state.count)} of {ago(state.succeeded_at)} {stays}", err=True)
-        else:
-            changes = f"{state.added:,} added, {state.changed:,} changed, {state.gone:,} gone"
-            click.echo(
-                f"{paint(state.source, bold=True)}: {_count(state.count)}, {changes}; "
-                f"{state.runner} answered in {duration(state.duration_s)}"
-            )
-        print_warnings(state.warnings)
+def print_refreshed(state: SourceState) -> None:
+    """What came of it; why it failed, and how old its nodes are. Warnings are those of the nodes it has."""
+    if state.error is not None:
+        click.echo(
+            f"{paint(state.source, bold=True)}: {paint('failed', 'red')} after {duration(state.duration_s)}: "
+            f"{_reason(state.source, state.error)} {paint(reference(state.error), dim=True)}",
+            err=True,
+        )
+        if state.succeeded_at is not None:
+            stays = "stays" if state.count == 1 else "stay"
+            click.echo(f"  its {_count(state.count)} of {ago(state.succeeded_at)} {stays}", err=True)
+    else:
+        changes = f"{state.added:,} added, {state.changed:,} changed, {state.gone:,} gone"
+        click.echo(
+            f"{paint(state.source, bold=True)}: {_count(state.count)}, {changes}; "
+            f"{state.runner} answered in {duration(state.duration_s)}"
+        )
+        _print_warnings(state.source, state.warnings)
+
+
+def print_none_to_ask(views: Sequence[SourceView]) -> None:
+    """That no source of these is asked, and what to do."""
+    if views:
+        text = "All node sources are disabled. 'runbus nodes source set NAME --enable' has one asked."
+    else:
+        text = "No node source. 'runbus nodes source add' makes one."
+    click.echo(text, err=True)
 
 
 def print_tested(tested: SourceTested) -> None:
@@ -75,14 +84,14 @@ def print_tested(tested: SourceTested) -> None:
                               for node in tested.sample])  # fmt: skip
         if tested.count > len(tested.sample):
             click.echo(f"and {tested.count - len(tested.sample):,} more", err=True)
-    print_warnings(tested.warnings)
+    _print_warnings("", tested.warnings)
 
 
 def selector_text(selector: RunnerSelector | None) -> str:
     """Whom a source asks."""
     if selector is None or selector.mode is SelectorMode.LOCAL:
         return "the Local Runner"
-    return f"a runner of {selector.filter.replace(',', '+')}"
+    return f"a runner of {'+'.join(tag.strip() for tag in tags_of(selector.filter))}"
 
 
 def _row(view: SourceView) -> list[str]:
@@ -107,11 +116,11 @@ def _facts(view: SourceView) -> Iterator[tuple[str, str]]:
     yield "type", source.type
     yield "asks", selector_text(source.runner)
     yield "settings", "\n".join(f"{name}={clean(value)}" for name, value in sorted(source.config.items()))
-    yield "every", duration(source.interval_s) if source.interval_s else "never: on request"
-    yield "timeout", duration(source.timeout_s)
+    yield "every", _setting(source.interval_s) if source.interval_s else "never: on request"
+    yield "timeout", _setting(source.timeout_s)
     yield "state", _state(source, state)
     if state.error is not None:
-        yield "error", f"{clean(state.error.message)} {reference(state.error)}"
+        yield "error", f"{_reason(state.source, state.error)} {reference(state.error)}"
     yield "nodes", sentence(f"{state.count:,}", f"{ago(state.succeeded_at)} ({moment(state.succeeded_at)})") \
         if state.succeeded_at else "none yet"  # fmt: skip
     if state.checked_at is not None:
@@ -125,6 +134,21 @@ def _bearer_text(bearer: Bearer) -> str:
     has = f"bears the plugin, version {bearer.version}" if bearer.version else "does not bear the plugin"
     why = f" ({clean(bearer.problem)})" if bearer.problem else ""
     return f"{bearer.runner} ({bearer.status}) {has}{why}"
+
+
+def _reason(source: str, error: ErrorInfo) -> str:
+    """Without the source's name, which stands in front of it."""
+    text = clean(error.message)
+    return text.partition("): ")[2] if text.startswith(f"node source {source} (") and "): " in text else text
+
+
+def _setting(seconds: float) -> str:
+    return duration(seconds).replace(".0s", "s")
+
+
+def _print_warnings(source: str, warnings: Sequence[str]) -> None:
+    """Some are what a script said: it must not command the terminal."""
+    print_warnings([f"{source}: {clean(text)}" if source else clean(text) for text in warnings])
 
 
 def _count(count: int) -> str:

@@ -144,7 +144,7 @@ class Refresher:
         return msgspec.structs.replace(
             asked, succeeded_at=now, runner=found.runner, plugin_version=found.plugin_version, count=found.count,
             added=changes.added, changed=changes.changed, gone=changes.gone, digest=found.digest,
-            warnings=found.warnings[:_MAX_WARNINGS], error=None, failures=0,
+            warnings=_first(found.warnings), error=None, failures=0,
         )  # fmt: skip
 
     async def _changes(self, project: str, name: str, nodes: Sequence[Node]) -> Difference:
@@ -168,3 +168,10 @@ def due_at(source: SourceDefinition, state: SourceState | None, first_at: dateti
         return None
     planned = state.checked_at + timedelta(seconds=source.interval_s)
     return max(planned, state.refreshing_until) if state.refreshing_until else planned
+
+
+def _first(warnings: list[str]) -> list[str]:
+    """As many as are kept, and how many there were besides."""
+    if len(warnings) <= _MAX_WARNINGS:
+        return warnings
+    return [*warnings[: _MAX_WARNINGS - 1], f"... and {len(warnings) - _MAX_WARNINGS + 1} more warnings"]

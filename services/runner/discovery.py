@@ -15,9 +15,10 @@ import msgspec
 from bus.endpoint import internal_error
 from domain.calm import uncollected
 from domain.context.masking import Masker
+from domain.discovery.lastwords import words_so_far
+from domain.discovery.listed import listed
 from domain.keys.paths import is_key_name
-from domain.nodes.selection import by_name
-from runbus.plugin import Discovered, Node, NodeSource, ProcessOutput, SourceError, SourceFailure
+from runbus.plugin import Discovered, NodeSource, ProcessOutput, SourceError, SourceFailure
 from schemas.errors import ErrorCode, RunbusError
 from services.runner.inventory import PluginInventory
 from services.runner.keyuse import ReadsKeys, Use
@@ -27,7 +28,6 @@ MAX_OUTPUT_BYTES: Final = 256 << 20
 _STDERR_BYTES: Final = 16 << 10
 _GRACE_S: Final = 2.0
 _MISSING: Final = re.compile(r"Object missing required field `([^`]+)`")
-_MAX_WARNINGS: Final = 100
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,13 +73,13 @@ class Discoverer:
             settings, secrets = await self._settings(plugin, question)
             masker = Masker([*self._env_secrets, *secrets])
             config, warnings = _converted(plugin, settings, question)
-            found = await self._ask(plugin(), config, question)
+            found = await self._ask(plugin(), config, question, masker)
         except SourceError as failed:
             raise _failed(question, failed.message, failed.reason, masker) from None
         except RunbusError:
             raise
-        except TimeoutError:
-            text = f"it had not answered after {question.timeout_s:g} s"
+        except TimeoutError as cause:  # the plugin's own; the deadline's is a SourceError
+            text = f"whom it asks did not answer in time{f': {cause}' if str(cause) else ''}"
             raise _failed(question, text, SourceFailure.TIMEOUT, masker) from None
         except (Exception, SystemExit) as cause:  # noqa: BLE001  (a foreign plugin may raise anything)
             error = internal_error(f"node source {question.source} ({question.type})", cause)
@@ -106,25 +106,37 @@ class Discoverer:
             secrets.append(settings[name])
         return settings, secrets
 
-    async def _ask(self, plugin: NodeSource, config: Any, question: Question) -> Discovered:
+    async def _ask(self, plugin: NodeSource, config: Any, question: Question, masker: Masker) -> Discovered:
         with tempfile.TemporaryDirectory(prefix="runbus-nodes-", ignore_cleanup_errors=True) as directory:
-            at = Asked(self._runner, question, Path(directory), self._env, self._groups)
-            async with asyncio.timeout(question.timeout_s):
-                return await plugin.discover(config, at)
+            at = Asked(self._runner, question, Path(directory), self._env, self._groups, masker)
+            try:
+                async with asyncio.timeout(question.timeout_s) as deadline:
+                    return await plugin.discover(config, at)
+            except TimeoutError:
+                if not deadline.expired():
+                    raise
+                text = f"it had not answered after {question.timeout_s:g} s"
+                if at.cut_short is not None:
+                    text += await asyncio.to_thread(words_so_far, at.cut_short, masker)
+                raise SourceError(text, reason=SourceFailure.TIMEOUT) from None
 
 
 class Asked:
     """A :class:`runbus.plugin.SourceContext`."""
 
     def __init__(
-        self, runner: str, question: Question, work_dir: Path, env: Mapping[str, str], groups: GroupFile | None
-    ) -> None:
+        self, runner: str, question: Question, work_dir: Path, env: Mapping[str, str], groups: GroupFile | None,
+        masker: Masker | None = None,
+    ) -> None:  # fmt: skip
         self.runner = runner
         self.project = question.project
         self.work_dir = work_dir
         self.env = env
         self._question = question
         self._groups = groups
+        self._masker = (masker or Masker(())).by_line()
+        self.cut_short: bytes | None = None
+        """The stderr of a process that was ended because nobody waits any more."""
 
     async def run_process(
         self,
@@ -134,7 +146,7 @@ class Asked:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> ProcessOutput:
-        """Run a process until it ends, what it prints bounded."""
+        """Run a process until it ends, what it prints bounded, its stderr without secrets."""
         spec = ProcessSpec(
             argv=argv, env=self.env if env is None else env, cwd=self.work_dir if cwd is None else cwd, stdin=stdin,
             grace_s=_GRACE_S,
@@ -151,9 +163,12 @@ class Asked:
                     f"{argv[0]} printed more than {MAX_OUTPUT_BYTES >> 20} MiB, and was ended",
                     reason=SourceFailure.TOO_LARGE,
                 ) from None
+            except asyncio.CancelledError:
+                self.cut_short = printed.said
+                raise
         return ProcessOutput(
             exit_code=result.exit_code, signal=result.signal, stdout=b"".join(printed.stdout),
-            stderr=bytes(printed.stderr),
+            stderr=await asyncio.to_thread(self._masker.mask_bytes, printed.said),
         )  # fmt: skip
 
     @contextmanager
@@ -172,13 +187,22 @@ class _TooMuchError(Exception):
 class _Printed:
     def __init__(self) -> None:
         self.stdout: list[bytes] = []
-        self.stderr = bytearray()
+        self._stderr = bytearray()
+        self._is_all = True
         self._left = MAX_OUTPUT_BYTES
+
+    @property
+    def said(self) -> bytes:
+        """The end of stderr; from the beginning of a line, unless it holds none: half a secret is not recognized."""
+        _, line_feed, whole = self._stderr.partition(b"\n")
+        return bytes(self._stderr if self._is_all or not line_feed else whole)
 
     async def take(self, stream: Stream, data: bytes) -> None:
         if stream is Stream.STDERR:
-            self.stderr += data
-            del self.stderr[:-_STDERR_BYTES]
+            self._stderr += data
+            if len(self._stderr) > _STDERR_BYTES:
+                self._is_all = False
+                del self._stderr[:-_STDERR_BYTES]
             return
         self._left -= len(data)
         if self._left < 0:
@@ -210,28 +234,9 @@ def _converted(plugin: type[NodeSource], settings: dict[str, str], question: Que
 
 
 def _sound(found: Discovered, warnings: Sequence[str], masker: Masker) -> Discovered:
-    """Sorted, of a repeated name the last, without secrets."""
     with uncollected():
-        return _put_in_order(found, warnings, masker)
-
-
-def _put_in_order(found: Discovered, warnings: Sequence[str], masker: Masker) -> Discovered:
-    nodes = {node.name: node for node in found.nodes}
-    said = [masker.mask(text) for text in (*warnings, *found.warnings)]
-    if repeated := len(found.nodes) - len(nodes):
-        nodes_bear = "1 node bears" if repeated == 1 else f"{repeated} nodes bear"
-        said.append(f"{nodes_bear} a name that another has, too; of each name the last holds")
-    if len(said) > _MAX_WARNINGS:
-        said[_MAX_WARNINGS:] = [f"... and {len(said) - _MAX_WARNINGS} more warnings"]
-    listed = by_name(list(nodes.values()))
-    if not masker.is_idle:
-        listed = [_masked(node, masker) for node in listed]
-    return Discovered(nodes=listed, warnings=said)
-
-
-def _masked(node: Node, masker: Masker) -> Node:
-    attributes = {name: masker.mask(value) for name, value in node.attributes.items()}
-    return node if attributes == node.attributes else msgspec.structs.replace(node, attributes=attributes)
+        nodes, said = listed(found.nodes, (*warnings, *found.warnings), masker)
+    return Discovered(nodes=nodes, warnings=said)
 
 
 def _failed(question: Question, text: str, reason: SourceFailure, masker: Masker) -> RunbusError:

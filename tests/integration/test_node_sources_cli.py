@@ -98,6 +98,57 @@ async def test_a_file_of_sources(system: System, tmp_path: Path) -> None:
         assert (wrong.code, wrong.text) == (exits.USAGE, ""), words
 
 
+async def test_each_source_is_told_of_when_it_is_known(system: System, tmp_path: Path) -> None:
+    await with_lab(system)
+    cli = Cli.of(system)
+    held, file = tmp_path / "held.sh", tmp_path / "fast.yaml"
+    held.write_text(f"while [ -e {tmp_path}/hold ]; do sleep 0.05; done; echo 's1: {{}}'\n")
+    file.write_text("a: {}\n")
+    (tmp_path / "hold").touch()
+    (cli.directory / "sources.yaml").write_text(f"""\
+- {{name: slow, type: script, tags: 'LAB, lab', interval: never, timeout: 60,
+    config: {{file: {held}, interpreter: sh, format: resourceyaml}}}}
+- {{name: fast, type: file, tags: LAB, interval: never, config: {{file: {file}}}}}
+""")
+    adding = await cli.start("nodes", "source", "add", "--file", "sources.yaml")
+    await adding.says("added slow (script), asking a runner of LAB+lab\n", on="out")
+    await adding.says("fast: 1 node, 1 added", on="out")
+    (tmp_path / "hold").unlink()
+    added = await adding.end()
+    assert [line.split()[0] for line in added.text.splitlines() if " added, " in line] == ["fast:", "slow:"]
+
+    (tmp_path / "hold").touch()
+    asking = await cli.start("nodes", "source", "refresh", "slow", "fast", "slow")
+    assert "slow" not in await asking.says("fast: 1 node, 0 added", on="out")
+    (tmp_path / "hold").unlink()
+    assert [line.split()[0] for line in (await asking.end()).text.splitlines()] == ["fast:", "slow:"]
+    as_json = await cli("nodes", "source", "refresh", "--json")
+    assert [state["source"] for state in as_json.json] == ["slow", "fast"], "in order"
+
+
+async def test_warnings_of_a_source_bear_its_name_and_no_commands_for_a_terminal(
+    system: System, tmp_path: Path
+) -> None:
+    await with_lab(system)
+    cli = Cli.of(system)
+    script = tmp_path / "nodes.sh"
+    script.write_text("printf '\\033[2Jcareful\\n' >&2; echo '- {nodename: a}'; echo '- {nodename: a}'\n")
+    words = ("--type", "script", "--tags", "LAB", "--config", f"file={script}", "--config", "interpreter=sh")
+    added = await cli("nodes", "source", "add", "lab", *words, "--config", "format=resourceyaml")
+    assert f"Warning: lab: {script} wrote to stderr: \N{REPLACEMENT CHARACTER}[2Jcareful\n" in added.err
+    assert f"Warning: lab: the output of {script}: the name 'a' stands more than once; of each" in added.err
+    script.write_text("exit 1\n")
+    failed = await cli("nodes", "source", "refresh")
+    assert f": {script} ended with exit code 1: " in failed.err
+    assert "Warning" not in failed.err, "those are of the nodes it had before"
+    assert (await cli("nodes", "source", "set", "lab", "--disable")).code == 0
+    none = await cli("nodes", "source", "refresh")
+    assert (none.code, none.text) == (0, "")
+    assert none.err == "All node sources are disabled. 'runbus nodes source set NAME --enable' has one asked.\n"
+    off = await cli("nodes", "source", "list")
+    assert (off.text.splitlines()[1].split()[-1], off.err) == ("disabled", "")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -111,6 +162,9 @@ async def test_a_file_of_sources(system: System, tmp_path: Path) -> None:
         (("add", "x y", "--type", "file", "--tags", "LAB"), exits.ERROR, "is not a valid name"),
         (("add", "x", "--type", "file", "--config", "file"), exits.USAGE, "write NAME=VALUE"),
         (("add", "x", "--type", "file", "--interval", "soon"), exits.USAGE, "is no interval"),
+        (("add", "x", "--type", "file", "--timeout", "never"), exits.USAGE, "a refresh cannot go on for ever"),
+        (("set", "x", "--timeout", "0"), exits.USAGE, "give it a limit, 1h at most"),
+        (("test", "x", "--timeout", "61m"), exits.USAGE, "'61m' is no time above 0, 1h at most"),
         (("add", "x", "--type", "vmware", "--tags", "LAB", "--config", "password=a"), exits.ERROR, "holds a secret"),
         (("show", "x"), exits.ERROR, "has no node source 'x'"),
         (("refresh", "x"), exits.ERROR, "has no node source 'x'"),

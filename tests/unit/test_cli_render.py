@@ -6,12 +6,15 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from runbus.cli.jobcheck import folded
+from runbus.cli.context import Options
+from runbus.cli.failure import clean, print_error
+from runbus.cli.jobcheck import folded, print_warnings
 from runbus.cli.loglines import LineHeads
-from runbus.cli.render import Column, ago, clean, duration, moment, print_facts, print_table, short_moment
+from runbus.cli.render import Column, ago, duration, moment, print_facts, print_table, short_moment
 from runbus.cli.show import Output, TextView, entry_bytes
 from runbus.client import LogPiece
 from schemas.api import ExecutionView
+from schemas.errors import ErrorCode, ErrorInfo
 from schemas.events import LogEntry
 from schemas.states import ExecutionState
 
@@ -146,4 +149,17 @@ async def test_the_runner_stands_at_the_top_whatever_comes_first() -> None:
     plain = [text.replace("\x1b[36m", "").replace("\x1b[1m", "").replace("\x1b[0m", "") for text in recorder.written]
     assert plain == [
         "▶ e1 on runner web-1 (dev+linux)", "stdout: stdout", "stderr: stderr", "stderr: runner"
+    ]  # fmt: skip
+
+
+def test_what_others_wrote_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    print_warnings(["x wrote to stderr: \x1b[2Jgone"])
+    info = ErrorInfo(
+        code=ErrorCode.INTERNAL, message="it said \x1b]0;title\x07\nand \x9b31m", origin="r1", error_id="1"
+    )
+    print_error(info, Options())
+    said = capsys.readouterr().err
+    assert said.splitlines() == [
+        "Warning: x wrote to stderr: \ufffd[2Jgone", "Error (internal, id 1):", "it said \ufffd]0;title\ufffd",
+        "and \ufffd31m",
     ]  # fmt: skip

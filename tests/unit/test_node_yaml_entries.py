@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.nodes import sample
-from domain.nodes.formats import read_nodes, resourceyaml, write_nodes, yamlentries, yamlvalues
+from domain.nodes.formats import read_document, read_nodes, resourceyaml, write_nodes, yamlentries, yamlvalues
+from domain.nodes.formats.parts import Document
 from schemas.errors import RunbusError
 from schemas.nodes import Node
 
@@ -34,9 +35,9 @@ PARTS = st.text(st.sampled_from(" abn1:.,-#\"'[]{}&*!|>%@`?\\<=~\t+_/\n\x7f\xa0Ã
 WORDS = st.text(st.sampled_from("ab:#-,.[ "), max_size=7)
 
 
-def outcome(text: str) -> list[Node] | str:
+def outcome(text: str) -> Document | str:
     try:
-        return read_nodes("resourceyaml", text)
+        return read_document("resourceyaml", text)
     except RunbusError as error:
         return error.message
 
@@ -92,7 +93,7 @@ def test_simple_entries_are_read_without_the_parser(monkeypatch: pytest.MonkeyPa
     lists = "n:\n    tags:\n    - a\n    - b.c\n    o: [x, 1]\n    empty:  \n    quoted: 'a: b'\n# end\n"
     expected = Node(name="n", attributes={"o": "[x, 1]", "quoted": "a: b"}, tags=["a", "b.c"])
     monkeypatch.setattr(yamlvalues, "LOADER", None)
-    assert outcome(text + lists) == [*nodes, expected]
+    assert outcome(text + lists) == Document([*nodes, expected], [])
 
 
 def test_a_single_odd_entry_does_not_make_the_rest_slow(monkeypatch: pytest.MonkeyPatch) -> None:

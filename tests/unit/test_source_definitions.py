@@ -24,9 +24,10 @@ SOURCE = SourceDefinition(name="web", type="docker", config={"docker-host": "tcp
         ({"name": "a b"}, "is not a valid name"),
         ({"name": "loaded"}, "choose another name"),
         ({"type": ""}, "names no plugin"),
-        ({"interval_s": 1.0}, "5 s at least, or 0"),
-        ({"interval_s": float("nan")}, "5 s at least, or 0"),
-        ({"timeout_s": 0.0}, "more than 0"),
+        ({"interval_s": 1.0}, "1 s, and has to be 5 s at least and 366 days at most, or 0: never"),
+        ({"interval_s": float("nan")}, "5 s at least"),
+        ({"interval_s": 1e12}, "366 days at most"),
+        ({"timeout_s": 0.0}, "more than 0, 3600 s at most: a refresh cannot go on for ever"),
         ({"timeout_s": 90_000.0}, "3600 s at most"),
         ({"config": {"password": "swordfish"}}, "put the value into a key of the runner"),
         ({"config": {"password-storage-path": "swordfish"}}, "has to name a key"),
@@ -80,6 +81,26 @@ sources:
         config={"docker-host": "tcp://10.0.0.9:2376", "all-containers": "true", "port": "5", "empty": ""},
     )  # fmt: skip
     assert second == SourceDefinition(name="files", type="file", interval_s=0.0, timeout_s=30.0, enabled=False)
+
+
+@pytest.mark.parametrize("tags", ["'A, B'", "' A +B'", "[A, ' B ']", "['A , B']"])
+def test_blanks_around_tags_are_none_of_theirs(tags: str) -> None:
+    (source,) = read_sources(f"- {{name: a, type: file, tags: {tags}}}", "f")
+    assert source.runner == RunnerSelector(mode=SelectorMode.TAGS, filter="A+B")
+
+
+@pytest.mark.parametrize(
+    ("given", "interval_s"), [("90", 90.0), ("90.5", 90.5), ("1m", 60.0), ("0", 0.0), ("never", 0.0)]
+)
+def test_times_of_a_file(given: str, interval_s: float) -> None:
+    (source,) = read_sources(f"- {{name: a, type: file, interval: {given}, timeout: 2.5}}", "f")
+    assert (source.interval_s, source.timeout_s) == (interval_s, 2.5)
+
+
+@pytest.mark.parametrize("given", ["never", "0", ".inf", ".nan", "2h"])
+def test_a_refresh_of_a_file_has_an_end(given: str) -> None:
+    with pytest.raises(RunbusError, match="3600 s at most: a refresh cannot go on for ever"):
+        read_sources(f"- {{name: a, type: file, timeout: {given}}}", "f")
 
 
 def test_properties_of_the_original() -> None:

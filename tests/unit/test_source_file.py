@@ -84,6 +84,62 @@ async def test_a_file_is_read_anew_each_time(tmp_path: Path) -> None:
     assert names(await ask("file", file=file)) == []
 
 
+LISTS = [("yaml", "- {nodename: NAME, x: X}\n", "", ""), ("json", '{"nodename": "NAME", "x": "X"}', "[", "]")]
+MAPS = [
+    ("yaml", "NAME:\n  x: X\n", "", ""),
+    ("yaml", "NAME: {x: X}\n", "", ""),
+    ("yaml", "NAME: {x: X}\n", "first: &f {}\n", ""),
+    ("json", '"NAME": {"x": "X"}', "{", "}"),
+    ("json", '"NAME": {"x": "X", "y": {}}', "{", "}"),
+    ("json", '"k-X": {"nodename": "NAME", "x": "X"}', "{", "}"),
+]
+
+
+def document(form: str, entry: str, around: tuple[str, str], names: list[str]) -> str:
+    entries = [entry.replace("NAME", name).replace("X", str(number)) for number, name in enumerate(names)]
+    return around[0] + ("," if form == "json" else "").join(entries) + around[1]
+
+
+@pytest.mark.parametrize(("form", "entry", "begins", "ends"), LISTS + MAPS)
+async def test_a_name_that_stands_twice_is_warned_of(
+    tmp_path: Path, form: str, entry: str, begins: str, ends: str
+) -> None:
+    text = document(form, entry, (begins, ends), ["a", "b", "a"])
+    file = written(tmp_path / f"n.{form}", text)
+    found = await ask("file", file=file)
+    assert [node.attributes["x"] for node in found.nodes if node.name in ("a", "b")] == ["2", "1"]
+    warning = f"{file}: the name 'a' stands more than once; of each name the last holds"
+    assert found.warnings == [warning]
+    assert (await ask("directory", directory=str(tmp_path))).warnings == [warning]
+    alone = written(tmp_path / f"n.{form}", document(form, entry, (begins, ends), ["a", "b", "c"]))
+    assert (await ask("file", file=alone)).warnings == []
+
+
+@pytest.mark.parametrize(("form", "entry", "begins", "ends"), LISTS + MAPS)
+async def test_of_many_names_that_stand_twice_a_few_are_told(
+    tmp_path: Path, form: str, entry: str, begins: str, ends: str
+) -> None:
+    many = [f"n{number:04}" for number in range(3_000)]
+    text = document(form, entry, (begins, ends), [*many, "x", *many, *many])
+    file = written(tmp_path / f"n.{form}", text)
+    (warning,) = (await ask("file", file=file)).warnings
+    told = "'n0000', 'n0001', 'n0002', 'n0003', 'n0004' and 2,995 more"
+    assert warning == f"{file}: the names {told} stand more than once; of each name the last holds"
+
+
+async def test_what_is_said_of_one_name_in_several_documents_and_in_xml(tmp_path: Path) -> None:
+    file = written(tmp_path / "n.yaml", "a: {x: 1}\n---\n- {nodename: a}\n- {nodename: b}\n")
+    found = await ask("file", file=file)
+    assert [(node.name, node.attributes) for node in found.nodes] == [("a", {}), ("b", {})]
+    assert found.warnings == [f"{file}: the name 'a' stands more than once; of each name the last holds"]
+    file = written(tmp_path / "n.xml", '<p><node name="a" x="1"/><node name="b"/><node name="a" y="2"/></p>')
+    found = await ask("file", file=file)
+    assert found.nodes[0].attributes == {"x": "1", "y": "2"}
+    assert found.warnings == [
+        f"{file}: the name 'a' stands more than once; what is said of each name is put together"
+    ]
+
+
 async def test_a_missing_file_has_no_nodes_unless_it_is_required(tmp_path: Path) -> None:
     for file in (str(tmp_path / "n.yaml"), written(tmp_path / "f", "") + "/n.yaml"):
         found = await ask("file", file=file, generateFileAutomatically="true", writeable="true")
@@ -246,7 +302,7 @@ async def test_all_files_of_a_directory_are_read_in_order(tmp_path: Path) -> Non
     found = await ask("directory", directory=str(tmp_path))
     assert names(found) == ["a", "b", "c", "x"]
     assert found.nodes[3].attributes == {"from": "b"}
-    assert found.warnings == ["1 node bears a name that another has, too; of each name the last holds"]
+    assert found.warnings == ["1 node bears a name that another has, too ('x'); of each name the last holds"]
 
 
 async def test_a_broken_file_is_a_warning_and_the_rest_is_read(tmp_path: Path) -> None:

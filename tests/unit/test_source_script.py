@@ -20,6 +20,7 @@ from services.runner.inventory import PluginInventory
 from tests.support.keydirs import own_keys
 
 WITHIN_S = 20.0
+SECRETS = ["hunter2", "correct horse", "first line\nsecond line"]
 
 
 async def ask(file: str | Path, *, timeout_s: float = WITHIN_S, **config: str) -> Discovered:
@@ -27,9 +28,7 @@ async def ask(file: str | Path, *, timeout_s: float = WITHIN_S, **config: str) -
     plugins = PluginInventory("web-1", [entry])
     plugins.load()
     env = {"PATH": os.environ["PATH"], "SITE": "north"}
-    asked = Discoverer(
-        runner="web-1", plugins=plugins, keys=own_keys(None, "web-1"), env=env, env_secrets=["hunter2"]
-    )
+    asked = Discoverer(runner="web-1", plugins=plugins, keys=own_keys(None, "web-1"), env=env, env_secrets=SECRETS)
     settings = {"file": str(file), "format": "resourceyaml", **config}
     return await asked.discover(
         Question(project="shop", source="s1", type="script", config=settings, timeout_s=timeout_s)
@@ -128,6 +127,25 @@ async def test_an_exit_code_is_a_failure_with_the_end_of_stderr(tmp_path: Path) 
     assert "signal SIGKILL" in await refused(script(tmp_path, "kill -9 $$"), SourceFailure.FAILED)
 
 
+async def test_a_secret_is_masked_before_what_a_script_said_is_cut(tmp_path: Path) -> None:
+    long = "'correct horse'$(printf ' w%.0s' $(seq 246))"
+    for said in (long, "'of first line\nsecond line'"):
+        path = script(tmp_path, f"echo 'a: {{}}'; echo {said} >&2")
+        (warning,) = (await ask(path)).warnings
+        assert "[SECURE]" in warning
+        assert not {"horse", "first", "second"} & set(warning.split()), warning
+
+
+async def test_names_that_a_script_prints_twice_are_warned_of(tmp_path: Path) -> None:
+    path = script(tmp_path, "echo '- {nodename: a}'; echo '- {nodename: a, x: y}'; echo careful >&2")
+    found = await ask(path)
+    assert [(node.name, node.attributes) for node in found.nodes] == [("a", {"x": "y"})]
+    assert found.warnings == [
+        f"{path} wrote to stderr: careful",
+        f"the output of {path}: the name 'a' stands more than once; of each name the last holds",
+    ]
+
+
 async def test_what_a_successful_script_writes_to_stderr_is_a_warning(tmp_path: Path) -> None:
     path = script(tmp_path, "echo 'a: {}'; echo careful >&2")
     found = await ask(path)
@@ -174,6 +192,18 @@ async def test_a_script_that_never_ends_is_ended_at_the_deadline(tmp_path: Path)
     pids = [int(line) for line in (tmp_path / "pids").read_text().split()]
     assert len(pids) == 2
     assert all([await gone(pid) for pid in pids])
+
+
+@pytest.mark.slow
+async def test_the_end_of_stderr_is_told_of_a_script_that_never_ends(tmp_path: Path) -> None:
+    body = "seq 1000 >&2; echo 'login with hunter2' >&2; printf 'password: hunt' >&2; exec sleep 600"
+    message = await refused(script(tmp_path, body), SourceFailure.TIMEOUT, timeout_s=1)
+    assert message.endswith(
+        "it had not answered after 1 s; until then it wrote to stderr: "
+        "998 / 999 / 1000 / login with [SECURE] / password:."
+    ), "what may be the beginning of a secret is left out"
+    message = await refused(script(tmp_path, "exec sleep 600"), SourceFailure.TIMEOUT, timeout_s=1)
+    assert message.endswith("it had not answered after 1 s; it wrote nothing to stderr until then.")
 
 
 async def test_two_gigabytes_are_refused_soon(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Final, Protocol, cast
 
 from domain.calm import uncollected
 from domain.nodes.errors import bad_nodes, shown
+from domain.nodes.formats.parts import Document
 from schemas.nodes import Node
 
 _EXTENSIONS: Final = {
@@ -21,13 +22,18 @@ NAMES: Final = ("resourceyaml", "resourcejson", "resourcexml")
 
 
 class _Format(Protocol):
-    def read(self, document: bytes | str) -> list[Node]: ...
+    def read(self, document: bytes | str) -> Document: ...
 
     def write(self, nodes: Iterable[Node]) -> str: ...
 
 
 def read_nodes(format_name: str, document: bytes | str) -> list[Node]:
     """The nodes of a document, sorted by name, each name once. Raises ``invalid_message``, with its line."""
+    return read_document(format_name, document).nodes
+
+
+def read_document(format_name: str, document: bytes | str) -> Document:
+    """The same, with a warning of names that stand more than once in it."""
     form = _format(format_name)
     with uncollected():
         return form.read(document)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from domain.nodes.errors import bad_nodes, shown
+from domain.nodes.formats.repeats import repeated_in, warnings_of
 from domain.nodes.selection import NODE_NAME, TAGS, by_name
 from schemas.nodes import Node
 
@@ -24,6 +25,15 @@ PROPERTIES: Final = frozenset(
 _BOM: Final = b"\xef\xbb\xbf"
 MAX_SHARED_CHARS: Final = 200
 """Of tags: longer ones are those of few nodes."""
+
+
+class Document(NamedTuple):
+    """What was read."""
+
+    nodes: list[Node]
+    """Sorted by name, each name once."""
+    warnings: list[str]
+    """Without the document's place, which they are to be told with."""
 
 
 def text_of(document: bytes | str, format_name: str, max_bytes: int) -> str:
@@ -68,9 +78,16 @@ def _shared(tags: tuple[str, ...]) -> list[str]:
     return list(tags)
 
 
-def node_set(nodes: Iterable[Node]) -> list[Node]:
-    """The nodes sorted by name; of those with one name the last."""
-    return by_name({node.name: node for node in nodes}.values())
+def document_of(nodes: Sequence[Node], repeated: Iterable[str] = ()) -> Document:
+    """The nodes sorted by name; of those with one name the last, and a warning of it.
+
+    ``repeated`` are names of which others than the last are not among the nodes any more.
+    """
+    kept = {node.name: node for node in nodes}
+    names = set(repeated)
+    if len(kept) < len(nodes):
+        names |= repeated_in(node.name for node in nodes)
+    return Document(by_name(kept.values()), warnings_of(names, "of each name the last holds"))
 
 
 def attributes_of(node: Node) -> dict[str, str]:

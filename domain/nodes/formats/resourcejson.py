@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -15,14 +16,16 @@ from domain.nodes.errors import bad_nodes
 from domain.nodes.formats.parts import (
     MAX_BYTES,
     MAX_SHARED_CHARS,
+    Document,
     attributes_of,
     bytes_of,
     check_texts,
+    document_of,
     node_of,
-    node_set,
     tag_list,
     text_of,
 )
+from domain.nodes.formats.repeats import repeated_in
 from domain.nodes.javatext import is_blank, printed, split
 from domain.nodes.selection import NODE_NAME, TAGS, by_name
 from schemas.errors import RunbusError
@@ -41,7 +44,7 @@ _BEGINNING: Final = 1000
 _CLOSING: Final = {b"{": b"}", b"[": b"]"}
 
 
-def read(document: bytes | str) -> list[Node]:
+def read(document: bytes | str) -> Document:
     """The nodes of a document.
 
     A ``nodename`` in the entry overrides the key; in a list, entries without one are skipped, as is everywhere what
@@ -52,7 +55,7 @@ def read(document: bytes | str) -> list[Node]:
     except UnicodeEncodeError as error:
         raise bad_nodes(NAME, "half a character stands in the text; correct it.") from error
     try:
-        return node_set(_nodes(data))
+        return document_of(*_nodes(data))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         text_of(document, NAME, MAX_BYTES)  # tells the line of what is not UTF-8
         found = _BYTE.search(str(error))
@@ -62,19 +65,43 @@ def read(document: bytes | str) -> list[Node]:
         raise bad_nodes(NAME, "too many lists and maps inside one another; flatten the document.") from error
 
 
-def _nodes(document: bytes) -> list[Node]:
+def _nodes(document: bytes) -> tuple[list[Node], set[str]]:
+    """All nodes, and the keys of which others than the last are not among them any more."""
     try:
         return _nodes_in(_pieces(document))
     except (_NoBorderError, msgspec.DecodeError, UnicodeDecodeError, RecursionError, RunbusError):
         # where a piece has a fault, the whole tells its place
-        return _nodes_in([msgspec.json.decode(document)])
+        return _nodes_in([_Piece(document)])
+
+
+class _Piece:
+    """A document, or a part of one that is a document itself, and what it holds."""
+
+    def __init__(self, text: bytes) -> None:
+        self.value: Any = msgspec.json.decode(text)
+        self._text = text
+
+    def repeated(self, maps: int) -> set[str]:
+        """Of a map with so many maps in it: the keys that stand in it more than once, of which the last are here.
+
+        Each map ends with a brace of its own: where there is no other brace, no map is missing.
+        """
+        if self._text.count(b"}") == maps + 1:
+            return set()
+        with suppress(RecursionError):
+            return repeated_in(json.loads(self._text, object_pairs_hook=_keys, parse_int=str, parse_float=str))
+        return set()
+
+
+def _keys(pairs: list[tuple[str, Any]]) -> list[str]:
+    return [key for key, _ in pairs]
 
 
 class _NoBorderError(Exception):
     """The document has to be decoded as a whole."""
 
 
-def _pieces(document: bytes) -> Iterator[Any]:
+def _pieces(document: bytes) -> Iterator[_Piece]:
     """The document, decoded; a long one as several maps, or lists, so that other threads get their turn between."""
     opening = document[:_BEGINNING].lstrip()[:1]
     start, before = 0, b""
@@ -82,10 +109,10 @@ def _pieces(document: bytes) -> Iterator[Any]:
         piece, start = _piece(document, start, before, _CLOSING[opening])
         yield piece
         before = opening
-    yield msgspec.json.decode(before + document[start:] if start else document)
+    yield _Piece(before + document[start:] if start else document)
 
 
-def _piece(document: bytes, start: int, before: bytes, closing: bytes) -> tuple[Any, int]:
+def _piece(document: bytes, start: int, before: bytes, closing: bytes) -> tuple[_Piece, int]:
     """A piece from ``start`` on, and where the next one begins.
 
     A comma stands between two nodes exactly where what is before it, closed there, is valid: it is read from left
@@ -94,28 +121,32 @@ def _piece(document: bytes, start: int, before: bytes, closing: bytes) -> tuple[
     at = start + _SLICE_BYTES
     for border in islice(_BORDER.finditer(document, at, at + _WINDOW_BYTES), _MAX_TRIES):
         with suppress(msgspec.DecodeError):
-            return msgspec.json.decode(b"".join((before, document[start : border.start(1)], closing))), border.end(1)
+            return _Piece(b"".join((before, document[start : border.start(1)], closing))), border.end(1)
     raise _NoBorderError
 
 
-def _nodes_in(pieces: Iterable[Any]) -> list[Node]:
+def _nodes_in(pieces: Iterable[_Piece]) -> tuple[list[Node], set[str]]:
     """The nodes; of a key that is repeated, the last value holds in the place of the first."""
     keyed: dict[str, Node | None] = {}
     listed: list[Node] = []
+    repeated: set[str] = set()
     number = 0
     for piece in pieces:
-        if isinstance(piece, dict):
-            for key, entry in piece.items():
-                keyed[key] = _node(key, entry) if isinstance(entry, dict) else None
-        elif isinstance(piece, list):
-            for number, entry in enumerate(piece, start=number + 1):  # noqa: B020 (it goes on counting)
+        value = piece.value
+        if isinstance(value, dict):
+            found = {key: _node(key, entry) if isinstance(entry, dict) else None for key, entry in value.items()}
+            repeated |= piece.repeated(sum(node is not None for node in found.values()))
+            repeated |= found.keys() & keyed.keys()
+            keyed |= found
+        elif isinstance(value, list):
+            for number, entry in enumerate(value, start=number + 1):  # noqa: B020 (it goes on counting)
                 if isinstance(entry, dict) and NODE_NAME in entry:
                     listed.append(_node(_named(entry, number), entry))
         else:
             raise bad_nodes(
                 NAME, "the document is neither a map nor a list; write {name: {...}} or [{nodename: ...}].", 1
             )
-    return listed or [node for node in keyed.values() if node is not None]
+    return listed or [node for node in keyed.values() if node is not None], repeated
 
 
 def _named(entry: dict[str, Any], number: int) -> str:

@@ -9,7 +9,8 @@ from xml.parsers import expat
 from xml.sax.saxutils import quoteattr
 
 from domain.nodes.errors import bad_nodes, shown
-from domain.nodes.formats.parts import MAX_BYTES, TAG_SEPARATOR, check_texts, node_of, node_set, tag_list
+from domain.nodes.formats.parts import MAX_BYTES, TAG_SEPARATOR, Document, check_texts, node_of, tag_list
+from domain.nodes.formats.repeats import warnings_of
 from domain.nodes.javatext import split, trim
 from domain.nodes.selection import TAGS, by_name
 from schemas.nodes import Node
@@ -22,12 +23,12 @@ _ESCAPES: Final = {"\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
 _UNFIT: Final = "".join(map(chr, (*range(9), 11, 12, *range(14, 32)))) + "\ufffe\uffff"
 
 
-def read(document: bytes | str) -> list[Node]:
+def read(document: bytes | str) -> Document:
     """The nodes of a document.
 
     The root's name does not matter, only its direct ``node`` children count, and theirs named ``attribute``, which
-    override the XML attributes; nodes of one name are merged. A node without ``name`` is an error, as is an
-    ``attribute`` without; and a declaration of entities, of whatever kind, which is not read at all.
+    override the XML attributes; nodes of one name are merged, and warned of. A node without ``name`` is an error, as
+    is an ``attribute`` without; and a declaration of entities, of whatever kind, which is not read at all.
     """
     if len(document) > MAX_BYTES:
         raise bad_nodes(NAME, f"longer than {MAX_BYTES >> 20} MiB; split the document.")
@@ -42,7 +43,8 @@ def read(document: bytes | str) -> list[Node]:
     except (ValueError, LookupError) as error:
         # the declaration stands in the first line, or it is none
         raise bad_nodes(NAME, "the encoding it declares is not read; save it as UTF-8.", 1) from error
-    return node_set(_node(name, properties) for name, properties in reader.found.items())
+    nodes = by_name([_node(name, properties) for name, properties in reader.found.items()])
+    return Document(nodes, warnings_of(reader.repeated, "what is said of each name is put together"))
 
 
 class _Reader:
@@ -50,6 +52,7 @@ class _Reader:
 
     def __init__(self, encoding: str | None) -> None:
         self.found: dict[str, dict[str, str]] = {}
+        self.repeated: set[str] = set()
         self._depth = 0
         self._properties: dict[str, str] | None = None
         self._attribute: str | None = None
@@ -79,6 +82,8 @@ class _Reader:
             if name == "node":
                 if "name" not in attributes:
                     raise self._error("a node has no 'name'; give it one.")
+                if attributes["name"] in self.found:
+                    self.repeated.add(attributes["name"])
                 self._properties = self.found.setdefault(attributes["name"], {})
                 self._properties.update({key.rpartition("}")[2]: value for key, value in attributes.items()})
         elif self._depth == _ATTRIBUTE_DEPTH and name == "attribute" and self._properties is not None:

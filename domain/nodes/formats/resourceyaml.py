@@ -14,9 +14,10 @@ from domain.nodes.formats.parts import (
     MAX_SHARED_CHARS,
     MAX_YAML_BYTES,
     PROPERTIES,
+    Document,
     attributes_of,
     check_texts,
-    node_set,
+    document_of,
     tag_list,
     text_of,
 )
@@ -33,7 +34,7 @@ _IGNORED: Final = frozenset({"attributes", "frameworkProject", "class", "name", 
 _DUMPER: Final[Any] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
-def read(document: bytes | str) -> list[Node]:
+def read(document: bytes | str) -> Document:
     """The nodes of all documents.
 
     The key of a map is the node's name, whatever ``nodename`` says; an entry of a list needs ``nodename``. An entry
@@ -42,20 +43,24 @@ def read(document: bytes | str) -> list[Node]:
     """
     text = text_of(document, NAME, MAX_YAML_BYTES)
     try:
-        return node_set(_nodes(text))
+        return document_of(*_nodes(text))
     except RecursionError as error:
         raise bad_nodes(NAME, "aliases nest lists and maps too deep; write the values out.") from error
 
 
-def _nodes(text: str) -> Iterable[Node]:
+def _nodes(text: str) -> tuple[list[Node], list[str]]:
+    """All nodes, and the keys of which a map has kept only the last."""
+    repeated: list[str] = []
     try:
-        return list(_piecewise(text))
+        return list(_piecewise(text, repeated)), repeated
     except (NotPlainError, RunbusError):
         # where a piece has a fault, the whole tells its place
-        return (node for content, _ in yamlvalues.documents(text, NAME) for node in _nodes_in(content))
+        repeated.clear()
+        contents = (content for content, _ in yamlvalues.documents(text, NAME))
+        return [node for content in contents for node in _nodes_in(content, repeated)], repeated
 
 
-def _piecewise(text: str) -> Iterator[Node]:
+def _piecewise(text: str, repeated: list[str]) -> Iterator[Node]:
     """The nodes, read entry by entry. Raises ``NotPlainError`` or some error where only the whole tells."""
     weight = 2 * yamlvalues.VALUE_WEIGHT
     for piece in entries(text):
@@ -67,14 +72,15 @@ def _piecewise(text: str) -> Iterator[Node]:
                 if not isinstance(content, LinedMap):
                     raise NotPlainError
                 weight += added
-                yield from _nodes_in(content)
+                yield from _nodes_in(content, repeated)
         if weight > yamlvalues.MAX_WEIGHT:
             raise NotPlainError
 
 
-def _nodes_in(content: Any) -> Iterator[Node]:
+def _nodes_in(content: Any, repeated: list[str]) -> Iterator[Node]:
     """The nodes of a document. It is let go of entry by entry: all at once is a pause for other threads."""
     if isinstance(content, LinedMap):
+        repeated.extend(content.repeated)
         for name, entry in content.items():
             line = content.lines[name]
             if not isinstance(name, str) or type(name) is not str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from domain.jobfile.notes import position_at
 from domain.jobfile.source import LOADER
 from domain.nodes.errors import bad_nodes
 from domain.nodes.formats.parts import MAX_DEPTH
+from domain.nodes.formats.repeats import repeated_in
 from domain.nodes.formats.yamlscalars import PREFIX, Merge, resolved
 
 MAX_WEIGHT: Final = 64 << 20
@@ -21,11 +22,12 @@ _COLLECTIONS: Final = (None, "!", f"{PREFIX}map", f"{PREFIX}seq")
 
 
 class LinedMap(dict[Any, Any]):
-    """A map that knows its line, and that of each key."""
+    """A map that knows its line, that of each key, and which texts are keys of it more than once."""
 
-    __slots__ = ("line", "lines")
+    __slots__ = ("line", "lines", "repeated")
     line: int
     lines: dict[Any, int]
+    repeated: Collection[str]
 
 
 class LinedList(list[Any]):
@@ -130,8 +132,10 @@ class _Composer:
     def _map(self, frame: _Frame) -> LinedMap:
         own, merged = LinedMap(), LinedMap()
         own.line, own.lines, merged.lines = frame.line, {}, {}
+        merges = 0
         for key, value, line in zip(frame.values[::2], frame.values[1::2], frame.lines[::2], strict=True):
             if key is Merge:
+                merges += 1
                 self._merge(merged, value)
             elif isinstance(key, list | dict):
                 raise self._error("a list or a map cannot be a key; write a text", line)
@@ -139,6 +143,8 @@ class _Composer:
                 # of one key given twice the last counts, in the original too
                 own[key] = value
                 own.lines[key] = line
+        has_repeated = len(own) + merges < len(frame.values) // 2
+        own.repeated = repeated_in(filter(_is_text, frame.values[::2])) if has_repeated else ()
         for key, value in merged.items():
             if key not in own:
                 own[key] = value
@@ -156,6 +162,10 @@ class _Composer:
 
     def _error(self, reason: str, line: int = 0) -> Exception:
         return bad_nodes(self._format, f"{reason}.", line or self._line)
+
+
+def _is_text(key: Any) -> bool:
+    return type(key) is str
 
 
 def _list(frame: _Frame) -> LinedList:

@@ -12,7 +12,7 @@ from domain.nodes.formats import format_of
 from runbus.plugin import Discovered, Node, SourceContext, SourceError, SourceFailure
 from schemas.errors import RunbusError
 from schemas.version import VERSION
-from services.runner.sources.documents import absolute, nodes_of_file
+from services.runner.sources.documents import absolute, discovered_in_file
 
 MAX_NODES: Final = 1_000_000
 """Of all files together."""
@@ -62,9 +62,12 @@ def _discovered(directory: Path) -> Discovered:
     for name in names:
         if format_name := _format(name):
             try:
-                nodes += nodes_of_file(_sayable(directory, name), format_name)
+                found = discovered_in_file(_sayable(directory, name), format_name)
             except SourceError as error:
                 warnings.append(f"left out: {error.message}")
+            else:
+                nodes += found.nodes
+                warnings += found.warnings
         if len(nodes) > MAX_NODES:
             text = f"the files of {directory} hold more than {MAX_NODES:,} nodes; make several sources of them"
             raise SourceError(text, reason=SourceFailure.TOO_LARGE)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from domain.nodes.errors import shown
-from domain.nodes.formats import NAMES, format_of, parts, read_nodes
-from runbus.plugin import Node, SourceError, SourceFailure
+from domain.nodes.formats import NAMES, format_of, parts, read_document
+from runbus.plugin import Discovered, SourceError, SourceFailure
 from schemas.errors import RunbusError
 
 _MIME: Final[tuple[tuple[str, re.Pattern[str]], ...]] = (
@@ -75,8 +75,8 @@ def check_file(path: Path) -> None:
         raise _unreadable(path, cause) from None
 
 
-def nodes_of_file(path: Path, format_name: str) -> list[Node]:
-    """The nodes of a file, each name once. Raises :class:`SourceError` with file and line. Blocks."""
+def discovered_in_file(path: Path, format_name: str) -> Discovered:
+    """The nodes of a file, each name once, and warnings. Raises :class:`SourceError` with file and line. Blocks."""
     check_file(path)  # before it is opened: that alone may wait for ever on a pipe, or move a device
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -92,11 +92,11 @@ def nodes_of_file(path: Path, format_name: str) -> list[Node]:
             f"{path} was written to while it was read; write nodes to another file, and rename that",
             reason=SourceFailure.FAILED,
         )
-    return nodes_of(document, format_name, str(path))
+    return discovered_in(document, format_name, str(path))
 
 
-def nodes_of(document: bytes, format_name: str, place: str) -> list[Node]:
-    """The nodes of a document, each name once; ``place`` says where it comes from. Blocks.
+def discovered_in(document: bytes, format_name: str, place: str) -> Discovered:
+    """The nodes of a document, each name once, and warnings; ``place`` says where it comes from. Blocks.
 
     Raises :class:`SourceError` (``malformed``, with ``PLACE:LINE``; ``too_large``).
     """
@@ -107,12 +107,13 @@ def nodes_of(document: bytes, format_name: str, place: str) -> list[Node]:
             reason=SourceFailure.TOO_LARGE,
         )
     try:
-        return read_nodes(format_name, document)
+        nodes, warnings = read_document(format_name, document)
     except RunbusError as error:
         line = error.details.get("line")
         where = f"{place}:{line}" if line else place
         reason = error.message.partition(": ")[2] or error.message
         raise SourceError(f"{where}: {reason}", reason=SourceFailure.MALFORMED) from None
+    return Discovered(nodes=nodes, warnings=[f"{place}: {text}" for text in warnings])
 
 
 def _check_regular(path: Path, mode: int) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from runbus.plugin import Discovered, SourceContext, SourceError, SourceFailure
 from schemas.version import VERSION
 from services.runner.scope import own_node
-from services.runner.sources.documents import absolute, format_by_extension, format_named, nodes_of_file
+from services.runner.sources.documents import absolute, discovered_in_file, format_by_extension, format_named
 
 
 class FileSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -44,15 +44,17 @@ def _discovered(config: FileSettings, runner: str) -> Discovered:
     format_name = format_named(config.format) if config.format else format_by_extension(path)
     warnings = _unheeded(config)
     try:
-        nodes = nodes_of_file(path, format_name)
+        found = discovered_in_file(path, format_name)
     except SourceError as error:
         if error.reason is not SourceFailure.NOT_FOUND or config.require_file_exists:
             raise
-        nodes = []
-        warnings.append(f"{error.message}: until then it has no nodes. requireFileExists=true makes this a failure")
+        found = Discovered(
+            warnings=[f"{error.message}: until then it has no nodes. requireFileExists=true makes this a failure"]
+        )
+    nodes = found.nodes
     if config.include_server_node and all(node.name != runner for node in nodes):
         nodes = [own_node(runner, []), *nodes]
-    return Discovered(nodes=nodes, warnings=warnings)
+    return Discovered(nodes=nodes, warnings=[*warnings, *found.warnings])
 
 
 def _unheeded(config: FileSettings) -> list[str]:

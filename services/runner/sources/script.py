@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import shlex
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import msgspec
 
 from domain.context.references import Missing, expand
 from domain.context.scopes import DataContext, View
+from domain.discovery.lastwords import last_words
 from runbus.plugin import Discovered, ProcessOutput, SourceContext, SourceError, SourceFailure
 from schemas.version import VERSION
-from services.runner.sources.documents import absolute, check_file, format_named, nodes_of
-
-_SAID_LINES: Final = 5
-_SAID_CHARS: Final = 500
+from services.runner.sources.documents import absolute, check_file, discovered_in, format_named
 
 
 class ScriptSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -52,10 +50,11 @@ class ScriptNodes:
         await asyncio.to_thread(check_file, path)
         project = {"RD_CONTEXT_PROJECT": context.project, "RD_RUNDECK_PROJECT": context.project}
         ended = await context.run_process(argv, env={**context.env, **project})
-        said = _said(ended.stderr)
+        said = last_words(ended.stderr)
         _check(ended, path, said)
-        nodes = await asyncio.to_thread(nodes_of, ended.stdout, format_name, f"the output of {path}")
-        return Discovered(nodes=nodes, warnings=[f"{path} wrote to stderr: {said}"] if said else [])
+        found = await asyncio.to_thread(discovered_in, ended.stdout, format_name, f"the output of {path}")
+        warnings = [f"{path} wrote to stderr: {said}"] if said else []
+        return Discovered(nodes=found.nodes, warnings=[*warnings, *found.warnings])
 
 
 def _argv(config: ScriptSettings, path: Path, project: str) -> list[str]:
@@ -95,12 +94,3 @@ def _check(ended: ProcessOutput, path: Path, said: str) -> None:
     if not ended.stdout:
         why = said or "it has to print a document of nodes to stdout, such as {} where there are none"
         raise SourceError(f"{path} printed nothing: {why}", reason=SourceFailure.MALFORMED)
-
-
-def _said(stderr: bytes) -> str:
-    """The last lines, in one; cut between words, so that no part of a secret is left that nobody recognizes."""
-    lines = [line.strip() for line in stderr.decode(errors="replace").splitlines() if line.strip()]
-    text = " / ".join(lines[-_SAID_LINES:])
-    if len(text) <= _SAID_CHARS:
-        return text
-    return f"...{text[-_SAID_CHARS:].partition(' ')[2]}"
