@@ -11,8 +11,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
+import nats.errors
 import structlog
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.micro import add_service
 from nats.micro.request import Request
 from nats.micro.service import Service
@@ -118,8 +120,7 @@ async def answer_on(bus: Bus, on: Route, answerer: Answerer, *, queue: str = "")
     subscription = await bus.client.subscribe(on.subject, queue=queue, cb=receive)
 
     async def end() -> None:
-        if bus.client.is_connected:
-            await subscription.unsubscribe()
+        await _drained(bus, [subscription])
 
     return end
 
@@ -130,6 +131,26 @@ async def serve_api(bus: Bus, name: str, version: str, routes: Sequence[Route], 
     for each in routes:
         await service.add_endpoint(name=each.verb, subject=each.subject, handler=_micro_handler(bus, each, answerer))
     return service
+
+
+async def stop_api(bus: Bus, service: Service) -> None:
+    """Take no more requests; what the server has sent until then is handed to the answerer, which is to finish it.
+
+    ``Service.stop`` alone throws that away, and whoever asked waits for nothing, beside a copy that could answer.
+    """
+    endpoints, service._endpoints = service._endpoints, []  # noqa: SLF001 (it cannot stop what is drained)
+    await _drained(bus, [each._subscription for each in endpoints if each._subscription])  # noqa: SLF001
+    await service.stop()
+
+
+async def _drained(bus: Bus, subscriptions: Sequence[Subscription]) -> None:
+    """Without a connection nothing more can come, and nothing can be answered."""
+    if not bus.client.is_connected:
+        return
+    try:
+        await asyncio.gather(*(each.drain() for each in subscriptions))  # type: ignore[no-untyped-call]
+    except (nats.errors.Error, TimeoutError) as cause:
+        log.warning("requests.not_drained", error=type(cause).__name__)
 
 
 def _micro_handler(bus: Bus, route: Route, answerer: Answerer) -> Callable[[Request], Awaitable[None]]:

@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from bus.connection import Bus, connect
-from bus.endpoint import Answerer, answer_on, route, serve_api
+from bus.endpoint import Answerer, answer_on, route, serve_api, stop_api
 from bus.lifecycle import EXIT_OK, Background, StopSignal, notify
 from bus.streams import ensure_consumer, ensure_stream
 from schemas import catalog
@@ -70,7 +70,8 @@ async def serve(bus: Bus, subjects: Subjects, settings: DispatcherSettings, ledg
     answerer = Answerer(bus, NAME)
     instance = parts.keeper.instance
     await answer_on(bus, route(subjects, catalog.SECRETS, parts.keeper.tell, runner=instance), answerer)
-    await answer_on(bus, route(subjects, catalog.RUN_SEALED, parts.handlers.run, runner=instance), answerer)
+    run_sealed = route(subjects, catalog.RUN_SEALED, parts.handlers.run, runner=instance)
+    take_no_more_sealed = await answer_on(bus, run_sealed, answerer)
     async with Background(*parts.background()) as background:
         await asyncio.gather(parts.jobs.following.caught_up.wait(), parts.projects.following.caught_up.wait())
         service = await serve_api(bus, f"runbus-{NAME}", VERSION, parts.handlers.routes(subjects), answerer)
@@ -82,7 +83,8 @@ async def serve(bus: Bus, subjects: Subjects, settings: DispatcherSettings, ledg
         await background.until(stop)
         notify("STOPPING=1")
         log.info("stopping", reason=stop.reason)
-        await service.stop()
+        await take_no_more_sealed()
+        await stop_api(bus, service)
         await parts.close()
         await answerer.finish(within_s=5.0)
 

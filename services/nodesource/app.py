@@ -8,7 +8,7 @@ import structlog
 
 from bus.bucket import Bucket
 from bus.connection import Bus, connect
-from bus.endpoint import Answerer, Route, route, serve_api
+from bus.endpoint import Answerer, Route, route, serve_api, stop_api
 from bus.lifecycle import EXIT_OK, Background, StopSignal, notify
 from bus.parcels import Parcels
 from bus.sets import SetsInUse
@@ -108,6 +108,6 @@ async def _serve(bus: Bus, subjects: Subjects, parts: Parts, stop: StopSignal) -
         await background.until(stop)
         notify("STOPPING=1")
         log.info("stopping", reason=stop.reason)
-        await service.stop()
+        await stop_api(bus, service)
         await answerer.finish(within_s=5.0)
         await parts.inventories.finish()

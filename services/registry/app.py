@@ -11,7 +11,7 @@ import structlog
 
 from bus.bucket import Bucket
 from bus.connection import Bus, Heard, connect
-from bus.endpoint import Answerer, Route, route, serve_api
+from bus.endpoint import Answerer, Route, route, serve_api, stop_api
 from bus.lifecycle import EXIT_OK, Background, StopSignal, notify
 from schemas import catalog
 from schemas.api import DEFAULT_PROJECT, ProjectRecord, RollCall
@@ -81,7 +81,7 @@ class Registry:
             await background.until(stop)
             notify("STOPPING=1")
             log.info("stopping", reason=stop.reason)
-            await service.stop()
+            await stop_api(self._bus, service)
             await self._answerer.finish(within_s=5.0)
 
     def _routes(self) -> list[Route]:
