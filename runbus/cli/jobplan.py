@@ -11,12 +11,16 @@ import msgspec
 
 from domain.dryrun import FileLookups, StepOnNode, steps_of
 from domain.jobfile import JobFile, read_job_file
+from domain.keys.needs import faults_of, refuse_or_warn
+from domain.keys.planned import needs_of
 from domain.planning import Plan, Run, plan_job
 from runbus.cli.context import Options, SharedCommand
+from runbus.cli.failure import clean
 from runbus.cli.jobcheck import file_name, print_warnings, read_text, strange_steps
+from runbus.cli.jobplankeys import PlannedKey, fleet_warnings, key_lines, key_notes, planned_keys
 from runbus.cli.nodesfile import nodes_of_file
 from runbus.cli.optionvalues import option_values
-from runbus.cli.render import clean, print_facts, print_json, sentence
+from runbus.cli.render import print_facts, print_json, sentence
 from schemas.jobs import JobDefinition, NodeDispatch
 from schemas.nodes import Node
 
@@ -32,6 +36,8 @@ class PlanView(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
     threads: int
     timeout_s: float | None
     options: dict[str, str]
+    keys: list[PlannedKey]
+    """Which keys options take their values from, and who reads them where."""
     steps: list[StepOnNode]
     """In the order in which they would begin, each followed by its error handler."""
     notes: list[str]
@@ -47,6 +53,7 @@ class PlanView(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
 @click.option("--nodes", "nodes_file", metavar="FILE", help="A file with the project's nodes.")
 @click.option("--jobs", "more", multiple=True, metavar="FILE", help="Further jobs, which may be called.")
 @click.option("--node-filter", metavar="FILTER", help="Another node filter than the job's own.")
+@click.option("--fleet", "with_fleet", is_flag=True, help="Ask the registry whether runners could have the keys.")
 @click.option("--env", "with_env", is_flag=True, help="Show the variables of each step, too.")
 @click.pass_obj
 def plan(  # noqa: PLR0913, PLR0917 (what the command line can say)
@@ -59,12 +66,14 @@ def plan(  # noqa: PLR0913, PLR0917 (what the command line can say)
     more: tuple[str, ...],
     node_filter: str | None,
     *,
+    with_fleet: bool,
     with_env: bool,
 ) -> None:
     """Say what a job would run where, without a bus.
 
     For each step and node: the final command line or script, with secure values hidden. References to what only a
-    run can know (values captured by earlier steps) are named beside it.
+    run can know (values captured by earlier steps) are named beside it. Of options that take their values from keys
+    it says which key is read where; the values are not asked for. --fleet needs the bus.
     """
     project = options.project or "default"
     files = [_read(each, project) for each in (file, *more)]
@@ -77,15 +86,21 @@ def plan(  # noqa: PLR0913, PLR0917 (what the command line can say)
     steps = list(steps_of(chosen, planned))
     warnings = [warning for each in files for warning in each.warnings] + strange_steps([chosen], file_name(file))
     warnings += planned.warnings
+    needs = needs_of(planned, chosen.steps)
+    keys = planned_keys(needs, planned.tags)
+    warnings += refuse_or_warn(faults_of(needs, project))
+    if with_fleet:
+        warnings += fleet_warnings(options, project, needs, planned.tags)
+    notes = lookups.notes + ([] if with_fleet else key_notes(needs, planned.tags))
     if options.as_json:
-        print_json(_view(chosen, planned, steps, lookups.notes, warnings))
+        print_json(_view(chosen, planned, steps, keys=keys, notes=notes, warnings=warnings))
         return
     print_warnings(warnings)
-    print_facts(_facts(chosen, planned))
+    print_facts(_facts(chosen, planned, keys))
     for block in _blocks(steps):
         click.echo()
         print_facts(_step_facts(block, with_env=with_env))
-    for note in lookups.notes:
+    for note in notes:
         click.echo(f"note: {note}", err=True)
 
 
@@ -114,7 +129,13 @@ def _nodes(file: str | None) -> Sequence[Node] | None:
 
 
 def _view(
-    job: JobDefinition, planned: Plan, steps: list[StepOnNode], notes: list[str], warnings: list[str]
+    job: JobDefinition,
+    planned: Plan,
+    steps: list[StepOnNode],
+    *,
+    keys: list[PlannedKey],
+    notes: list[str],
+    warnings: list[str],
 ) -> PlanView:
     dispatch = planned.dispatch
     return PlanView(
@@ -124,17 +145,19 @@ def _view(
         threads=dispatch.threads if dispatch else 1,
         timeout_s=planned.timeout_s,
         options=planned.context.get("option", {}),
+        keys=keys,
         steps=steps,
         notes=notes,
         warnings=warnings,
     )
 
 
-def _facts(job: JobDefinition, planned: Plan) -> Iterator[tuple[str, str]]:
+def _facts(job: JobDefinition, planned: Plan, keys: Sequence[PlannedKey]) -> Iterator[tuple[str, str]]:
     dispatch = planned.dispatch
     yield "job", job.ref.path
     yield "runs on", "the Local Runner" if planned.tags.is_local else f"a runner of {planned.tags}"
     yield "options", "\n".join(f"{name}={value}" for name, value in planned.context.get("option", {}).items())
+    yield "keys", "\n".join(key_lines(keys))
     if dispatch is None:
         yield "nodes", "none: on the runner itself"
     else:

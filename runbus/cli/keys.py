@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -23,6 +23,7 @@ from schemas.api import Done
 from schemas.codec import encode
 from schemas.jobs import RunnerSelector
 from schemas.keys import (
+    KeyEntry,
     KeyList,
     KeyListRequest,
     KeyPutRequest,
@@ -153,17 +154,28 @@ def rm(options: Options, path: str) -> None:
 
 
 async def _listed(session: Session, path: str, selector: RunnerSelector | None, *, deep: bool) -> KeyList:
-    """All pages as one."""
+    """All pages as one, each entry and each warning once."""
     request = KeyListRequest(
         path=path, project=session.project, runner=selector, deep=deep, limit=_PAGE, user=session.user
     )
     page = await session.call(catalog.KEY_LIST, request, timeout_s=_WITHIN_S)
-    found = page
-    while page.more:
-        request = msgspec.structs.replace(request, after=page.keys[-1].path)
+    entries = {(entry.path, entry.folder): entry for entry in page.keys}
+    warnings = dict.fromkeys(page.warnings)
+    while page.more and page.keys:
+        request = msgspec.structs.replace(request, after=_last_seen(page.keys))
         page = await session.call(catalog.KEY_LIST, request, timeout_s=_WITHIN_S)
-        found.keys.extend(page.keys)
-    return msgspec.structs.replace(found, more=False)
+        entries |= {(entry.path, entry.folder): entry for entry in page.keys}
+        warnings |= dict.fromkeys(page.warnings)
+    return msgspec.structs.replace(page, keys=list(entries.values()), warnings=list(warnings), more=False)
+
+
+def _last_seen(keys: Sequence[KeyEntry]) -> str:
+    """The last path of a page of which nothing can follow.
+
+    A provider may have a key and a folder of one path (Vault does), the key first: where a page ends with a key, the
+    folder may be the next entry, and going on behind the path would skip it. That key comes again then.
+    """
+    return keys[-1].path if keys[-1].folder or len(keys) == 1 else keys[-2].path
 
 
 async def _waiting(selector: RunnerSelector | None, work: Coroutine[Any, Any, T]) -> T:

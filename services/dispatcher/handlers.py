@@ -10,6 +10,7 @@ from bus.endpoint import Route, route
 from bus.sets import SetsInUse
 from domain.ids import new_execution_id
 from domain.jobfile import read_job_file
+from domain.keys.planned import needs_of_job
 from domain.schedule import check_schedule
 from domain.selection import tag_set_of
 from domain.workflow.plugins import plugins_of
@@ -39,6 +40,7 @@ from services.dispatcher.ending import Ending, unknown_execution
 from services.dispatcher.fitting import fitting, in_a_list
 from services.dispatcher.fleet import Fleet
 from services.dispatcher.jobs import JobStore
+from services.dispatcher.keychecks import check_keys
 from services.dispatcher.ledger import Ledger
 from services.dispatcher.live import LiveExecutions, is_whole
 from services.dispatcher.notify.service import Notifications
@@ -173,9 +175,10 @@ class Handlers:
         await self._sets.ensure(job.project, tags)
         try:
             await self._fleet.require(job.project, tags, plugins_of(job.steps), WhenNoRunner.FAIL)
+            told = await check_keys(self._fleet, job.project, needs_of_job(job), [tags])
         except RunbusError as error:
             return [f"{job.ref.path}: it could not run now. {error.message}"]
-        return []
+        return [f"{job.ref.path}: {text}" for text in told]
 
     async def _ended(self, project: str, execution: str, wait_s: float) -> ExecutionView:
         """The final view, or after ``wait_s`` the one there is."""

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from domain.keys.planned import needs_of
 from domain.planning import Lookups, Plan, Run, plan_job, plan_steps
 from domain.workflow.division import divide
 from domain.workflow.plugins import plugins_of
@@ -22,6 +23,7 @@ from schemas.tokens import TagSet, identifier
 from services.dispatcher.assignments import FIRST_ASSIGNMENT
 from services.dispatcher.fleet import Fleet
 from services.dispatcher.jobs import JobStore
+from services.dispatcher.keychecks import check_keys
 from services.dispatcher.projects import Projects
 
 TITLE_CHARS: Final = 120
@@ -74,7 +76,9 @@ class Resolver:
         plan = await (plan_job(job, run, self._lookups) if job else plan_steps(request.steps, run, self._lookups))
         secrets = _secrets(plan, durable=durable)
         steps, flow = (job.steps, job.flow) if job else (request.steps, request.flow)
-        division = await self._division(project, plan, request, steps)
+        division, sets = await self._division(project, plan, request, steps)
+        keys = await check_keys(self._fleet, request.project, needs_of(plan, steps), sets)
+        plan = msgspec.structs.replace(plan, warnings=[*plan.warnings, *keys])
         queued = _queued(request, job, plan, execution=execution, division=division)
         if secrets is not None:
             queued = msgspec.structs.replace(queued, secrets_at=self._instance)
@@ -85,12 +89,15 @@ class Resolver:
 
     async def _division(
         self, project: ProjectRecord, plan: Plan, request: RunRequest, steps: list[Step]
-    ) -> dict[str, list[str]]:
-        """Which runners serve which nodes, where the project divides them; nothing where one runner serves all."""
+    ) -> tuple[dict[str, list[str]], set[TagSet]]:
+        """Which runners serve which nodes, where the project divides them; nothing where one runner serves all.
+
+        With it, the sets that assignments are handed to: of each a runner is connected, or would be waited for.
+        """
         plugins = plugins_of(steps) | {name for call in plan.calls.values() for name in plugins_of(call.steps)}
         if project.dispatch is not DispatchMode.AUTOMATIC or plan.dispatch is None or not plan.dispatch.nodes:
             await self._fleet.require(request.project, plan.tags, plugins, request.when_no_runner)
-            return {}
+            return {}, {plan.tags}
         runners = await self._fleet.serving(request.project)
         division = await _divided(plan.dispatch.nodes, runners, request.project)
         served = {TagSet.from_token(token) for token in division}
@@ -98,7 +105,7 @@ class Resolver:
             served.add(plan.tags)
         for tags in served:
             await self._fleet.require(request.project, tags, plugins, request.when_no_runner)
-        return division
+        return division, served
 
 
 async def _divided(nodes: list[Node], runners: list[RunnerView], project: str) -> dict[str, list[str]]:

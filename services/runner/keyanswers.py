@@ -27,11 +27,14 @@ class KeyAnswers:
     async def browse(self, request: KeyBrowseRequest) -> KeyList:
         """A page of a folder. Raises ``key_unavailable``."""
         path = checked_path(request.path, is_folder=True)
-        found = await self._within(request.timeout_s, path, self._keys.children(path, deep=request.deep))
-        rest = [entry for entry in found if entry.path > request.after]
+        found = await self._within(request.timeout_s, path, self._keys.listing(path, deep=request.deep))
+        rest = [entry for entry in found.entries if entry.path > request.after]
         limit = max(1, min(request.limit, MAX_PAGE))
+        if len(rest) > limit and rest[limit].path == rest[limit - 1].path:
+            limit += 1  # a key and the folder of the same path: the next page, which begins behind it, has neither
         return KeyList(
-            keys=rest[:limit], more=len(rest) > limit, runner=self._runner, storage=self._keys.infos
+            keys=rest[:limit], more=len(rest) > limit, runner=self._runner, storage=self._keys.infos,
+            warnings=found.warnings,
         )  # fmt: skip
 
     async def look(self, request: KeyLookRequest) -> KeyShown:

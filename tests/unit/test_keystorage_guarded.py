@@ -120,6 +120,10 @@ def _names(entries: Sequence[KeyEntry]) -> list[str]:
     return [entry.path + "/" * entry.folder for entry in entries]
 
 
+def _folder(path: str) -> KeyEntry:
+    return KeyEntry(path=path, folder=True)
+
+
 class TestReading:
     async def test_what_a_provider_is_asked_with_is_a_secret(self) -> None:
         opened = Opened("")
@@ -142,7 +146,7 @@ class TestReading:
 
     async def test_no_storage(self) -> None:
         keys = RunnerKeys([], _PLUGINS)
-        for call in (keys.read("a"), keys.show("a"), keys.children("")):
+        for call in (keys.read("a"), keys.show("a"), keys.listing("")):
             with pytest.raises(KeyStorageError, match="RUNBUS_KEY_STORAGE") as caught:
                 await call
             assert caught.value.reason is KeyFailure.NO_KEY_STORAGE
@@ -156,7 +160,7 @@ class TestReading:
         assert (await opened.failure(path)).reason is KeyFailure.OUTSIDE
         assert opened.shelf.calls == []
         if path:
-            for call in (opened.keys.show(path), opened.keys.children(path)):
+            for call in (opened.keys.show(path), opened.keys.listing(path)):
                 with pytest.raises(KeyStorageError) as caught:
                     await call
                 assert caught.value.reason is KeyFailure.OUTSIDE
@@ -177,7 +181,13 @@ class TestFaults:
         assert error.reason is KeyFailure.NOT_FOUND
         assert error.message == "no none with [SECURE]"
 
-    @pytest.mark.parametrize("fault", [RuntimeError(_VALUE), SystemExit(_VALUE), KeyError(_VALUE), TypeError(_TOKEN)])
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            RuntimeError(_VALUE), SystemExit(_VALUE), KeyError(_VALUE), TypeError(_TOKEN), KeyboardInterrupt(_VALUE),
+            GeneratorExit(_VALUE), BaseException(_VALUE), TimeoutError(_VALUE), ExceptionGroup(_VALUE, [OSError()]),
+        ],
+    )  # fmt: skip
     async def test_any_other_exception_without_its_text(self, fault: BaseException) -> None:
         opened = Opened("")
         opened.shelf.fault = fault
@@ -189,12 +199,34 @@ class TestFaults:
         assert _TOKEN not in str(logs)
         assert logs[0]["at"].startswith("test_keystorage_guarded:") or ".test_keystorage_guarded:" in logs[0]["at"]
 
+    async def test_a_class_that_was_made_of_a_value(self) -> None:
+        opened = Opened("")
+        opened.shelf.fault = type(_VALUE, (LookupError,), {})()
+        assert "its plugin failed (LookupError)" in (await opened.failure()).message
+
+    @pytest.mark.parametrize("reason", list(KeyFailure))
+    async def test_its_own_error_with_a_value_that_nobody_was_given(self, reason: KeyFailure) -> None:
+        value = _VALUE[::-1]  # in no source
+        opened = Opened("")
+        opened.shelf.fault = KeyStorageError(f"no such folder as {value} of root, with {_TOKEN}", reason=reason)
+        error = await opened.failure()
+        assert (error.message, error.reason) == ("no such folder as [...] of root, with [SECURE]", reason)
+
+    @pytest.mark.parametrize("message", [None, _VALUE.encode(), {"said": _VALUE}])
+    async def test_its_own_error_that_is_odd(self, message: Any) -> None:
+        opened = Opened("")
+        opened.shelf.fault = error = KeyStorageError("")
+        error.message = message
+        assert (await opened.failure()).reason is KeyFailure.FAILED
+        error.message, error.reason = "", _VALUE  # type: ignore[assignment]
+        assert (await opened.failure()).reason is KeyFailure.FAILED
+
     async def test_one_that_cancels_itself(self) -> None:
         opened = Opened("")
         opened.shelf.fault = asyncio.CancelledError(_VALUE)
         assert (await opened.failure()).reason is KeyFailure.FAILED
         with pytest.raises(KeyStorageError):
-            await opened.keys.children("")
+            await opened.keys.listing("")
 
     async def test_one_that_is_slow(self) -> None:
         opened = Opened("", deadline_s=0.02)
@@ -203,7 +235,7 @@ class TestFaults:
         assert error.reason is KeyFailure.TIMEOUT
         assert "0.02 s" in error.message
         assert opened.shelf.cancelled == 1
-        for call in (opened.keys.show("top"), opened.keys.children("")):
+        for call in (opened.keys.show("top"), opened.keys.listing("")):
             with pytest.raises(KeyStorageError) as caught:
                 await call
             assert caught.value.reason is KeyFailure.TIMEOUT
@@ -216,7 +248,7 @@ class TestFaults:
 
         monkeypatch.setattr(opened.shelf, "children", nothing)
         with pytest.raises(KeyStorageError) as caught:
-            await opened.keys.children("")
+            await opened.keys.listing("")
         assert caught.value.reason is KeyFailure.FAILED
 
     def test_one_that_cannot_be_made(self) -> None:
@@ -298,39 +330,79 @@ class TestAtTheSameTime:
 class TestListing:
     async def test_mounts_are_folders(self) -> None:
         opened = Opened("", "vault", "far/away")
-        assert _names(await opened.keys.children("")) == ["db/", "far/", "top", "vault/"]
-        assert _names(await opened.keys.children("far")) == ["far/away/"]
+        assert _names((await opened.keys.listing("")).entries) == ["db/", "far/", "top", "vault/"]
+        assert _names((await opened.keys.listing("far")).entries) == ["far/away/"]
         assert opened.shelves["vault"].calls == []
 
     async def test_a_folder_of_a_mount(self) -> None:
         opened = Opened("", "vault")
-        assert _names(await opened.keys.children("vault")) == ["vault/db/", "vault/top", "vault/vault/"]
-        assert _names(await opened.keys.children("vault/db")) == ["vault/db/password"]
+        assert _names((await opened.keys.listing("vault")).entries) == ["vault/db/", "vault/top", "vault/vault/"]
+        assert _names((await opened.keys.listing("vault/db")).entries) == ["vault/db/password"]
 
     async def test_all(self) -> None:
         opened = Opened("", "vault")
         opened.shelves["vault"].keys = {"a": "1"}
-        assert _names(await opened.keys.children("", deep=True)) == [
+        assert _names((await opened.keys.listing("", deep=True)).entries) == [
             "db/", "db/password", "top", "vault/", "vault/a",
         ]  # fmt: skip
 
-    async def test_one_that_fails_fails_all(self) -> None:
+    async def test_one_that_fails_is_left_out_and_told(self) -> None:
+        opened = Opened("", "vault", "late")
+        opened.shelves["vault"].fault = KeyStorageError(f"sealed, said {_TOKEN}", reason=KeyFailure.SEALED)
+        opened.shelves["late"].fault = RuntimeError(_VALUE)
+        assert (await opened.keys.listing("")).warnings == [], "of a mount itself only its name is asked for"
+        found = await opened.keys.listing("", deep=True)
+        assert _names(found.entries) == ["db/", "db/password", "late/", "top", "vault/"]
+        assert found.warnings == [
+            "the keys below 'runner/late/' are not listed (failed): key storage shelf at late: its plugin failed "
+            "(RuntimeError); the runner's log says where",
+            "the keys below 'runner/vault/' are not listed (sealed): sealed, said [SECURE]",
+        ]
+
+    async def test_the_root_fails_and_what_is_mounted_below_is_listed(self) -> None:
+        opened = Opened("", "vault/deep", "other")
+        opened.shelves["root"].fault = KeyStorageError("gone", reason=KeyFailure.UNREACHABLE)
+        said = ["the keys that are in no other key storage are not listed (unreachable): gone"]
+        assert await opened.keys.listing("") == ([_folder("other"), _folder("vault")], said)
+        assert await opened.keys.listing("vault") == ([_folder("vault/deep")], said)
+        deep = await opened.keys.listing("vault", deep=True)
+        assert _names(deep.entries)[:2] == ["vault/deep/", "vault/deep/db/"]
+        assert deep.warnings == said
+
+    async def test_where_none_has_anything_to_tell_that_is_raised(self) -> None:
         opened = Opened("", "vault")
-        opened.shelves["vault"].fault = KeyStorageError("sealed", reason=KeyFailure.SEALED)
-        assert await opened.keys.children("")
-        with pytest.raises(KeyStorageError, match="sealed"):
-            await opened.keys.children("", deep=True)
+        for shelf in opened.shelves.values():
+            shelf.fault = KeyStorageError("sealed", reason=KeyFailure.SEALED)
+        for path, deep in (("", True), ("vault", False), ("vault", True), ("db", False)):
+            with pytest.raises(KeyStorageError, match="sealed") as caught:
+                await opened.keys.listing(path, deep=deep)
+            assert caught.value.reason is KeyFailure.SEALED
 
     async def test_no_folder(self) -> None:
         for opened, path in ((Opened(""), "nothing"), (Opened("vault"), "nothing")):
             with pytest.raises(KeyStorageError) as caught:
-                await opened.keys.children(path)
+                await opened.keys.listing(path)
             assert caught.value.reason in (KeyFailure.NOT_FOUND, KeyFailure.NO_KEY_STORAGE)
 
     async def test_paths_that_no_key_can_have_are_left_out(self) -> None:
         opened = Opened("")
         opened.shelf.keys = {"a": "1", "b\nc": "2", "..": "3", "%2e%2e/x": "4"}
-        assert _names(await opened.keys.children("")) == ["a"]
+        assert _names((await opened.keys.listing("")).entries) == ["a"]
+
+    async def test_what_it_says_of_a_key_is_without_what_it_is_asked_with(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        opened = Opened("")
+        entry = KeyEntry(path=f"a {_TOKEN}", meta={"note": _TOKEN, _TOKEN: "x"})
+        hidden = KeyEntry(path="a [SECURE]", meta={"note": "[SECURE]", "[SECURE]": "x"})
+
+        async def said(*_args: object, **_options: object) -> Any:
+            return [entry] if _options else entry
+
+        monkeypatch.setattr(opened.shelf, "children", said)
+        monkeypatch.setattr(opened.shelf, "show", said)
+        assert (await opened.keys.listing("")).entries == [hidden]
+        assert await opened.keys.show("a") == hidden
 
     async def test_one_entry(self) -> None:
         opened = Opened("", "vault")

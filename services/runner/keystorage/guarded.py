@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -28,6 +29,15 @@ class _Found(NamedTuple):
     """In the storage."""
 
 
+class Listing(NamedTuple):
+    """What stands in a folder."""
+
+    entries: list[KeyEntry]
+    """Sorted by path; of a key and a folder that bear one path, the key first."""
+    warnings: list[str]
+    """Storages that could not be listed, by path and reason."""
+
+
 class RunnerKeys:
     """Finds the storage of a path (the longest mount wins) and asks it.
 
@@ -42,13 +52,15 @@ class RunnerKeys:
         plugins: Plugins,
         *,
         deadline_s: float = DEADLINE_S,
+        runner: str = "",
     ) -> None:
-        """``storages`` bear different paths. Raises ``configuration``."""
+        """``storages`` bear different paths; ``runner`` is whose they are, for texts. Raises ``configuration``."""
         self._storages = [
             GuardedStorage(each, plugins[plugin_type(each.type, plugins, each.origin)], deadline_s=deadline_s)
             for each in sorted(storages, key=lambda settings: settings.path)
         ]
         self._flights = Flights()
+        self._runner = runner
 
     @property
     def opened(self) -> list[KeyStorage]:
@@ -81,7 +93,12 @@ class RunnerKeys:
         found = self._find(path)
         if not found.path:
             raise KeyStorageError(f"{path!r} is a folder, and no key", reason=KeyFailure.NO_KEY)
-        return await self._flights.join(path, lambda: found.storage.read(found.path))
+        try:
+            return await self._flights.join(path, lambda: found.storage.read(found.path))
+        except KeyStorageError as error:
+            if error.reason is KeyFailure.NOT_FOUND and self._runner:
+                raise KeyStorageError(_with_hint(error.message, path, self._runner), reason=error.reason) from None
+            raise
 
     async def show(self, path: str) -> KeyEntry:
         """What is known of a key or folder, without its value."""
@@ -92,28 +109,33 @@ class RunnerKeys:
         found = self._find(path)
         return await found.storage.show(found.path)
 
-    async def children(self, path: str, *, deep: bool = False) -> list[KeyEntry]:
-        """What stands in a folder, sorted by path; storages that are mounted below it are folders of it.
+    async def listing(self, path: str, *, deep: bool = False) -> Listing:
+        """What stands in a folder; storages that are mounted below it are folders of it.
 
-        ``deep`` asks all of them, at the same time; one that fails fails it.
+        ``deep`` asks all of them, at the same time. What one of them cannot tell is left out and warned of; where
+        none can tell anything, that is raised.
         """
         _checked(path, is_folder=True)
         self._require_any()
         mounts = self._mounts_below(path)
-        asked = [_Found(each, "") for each in mounts] if deep else []
         owner = self._owner(path)
-        if owner is not None:
-            asked.append(owner)
-        elif not mounts:
+        if owner is None and not mounts:
             self._find(path)
+        asked = [_Found(each, "") for each in mounts] if deep else []
+        asked += [owner] if owner is not None else []
         answers = await asyncio.gather(
             *(self._listed(each, deep, may_lack=bool(mounts) and each is owner) for each in asked)
         )
-        folders = {above for each in mounts for above in [*folders_above(each.path, path), each.path]}
-        if not deep:
-            folders = {each for each in folders if "/" not in (below(each, path) or "")}
-        entries = [entry for answer in answers for entry in answer if not (entry.folder and entry.path in folders)]
-        return in_order([*entries, *(folder(each) for each in folders)])
+        found = [entry for answer in answers if isinstance(answer, list) for entry in answer]
+        faults = [(each, fault) for each, fault in zip(asked, answers, strict=True) if not isinstance(fault, list)]
+        if faults and len(faults) == len(asked) and (deep or not mounts):
+            raise faults[0][1]
+        folders = _folders_of(mounts, path, deep=deep)
+        entries = [entry for entry in found if not (entry.folder and entry.path in folders)]
+        return Listing(
+            in_order([*entries, *(folder(each) for each in folders)]),
+            [_not_listed(each.storage.path, fault) for each, fault in faults],
+        )
 
     async def check(self) -> list[StorageHealth]:
         """Ask every storage whether it answers, all at the same time; never raises."""
@@ -124,17 +146,15 @@ class RunnerKeys:
         await self._flights.end()
         await asyncio.gather(*(each.close() for each in self._storages))
 
-    async def _listed(self, asked: _Found, deep: bool, *, may_lack: bool) -> list[KeyEntry]:
-        """Of one storage, without what another one, mounted below, hides.
+    async def _listed(self, asked: _Found, deep: bool, *, may_lack: bool) -> list[KeyEntry] | KeyStorageError:
+        """Of one storage, without what another one, mounted below, hides; or why not.
 
         ``may_lack``: the folder is there for the mounts below it, whether or not this storage has it, too.
         """
         try:
             entries = await asked.storage.children(asked.path, deep=deep)
         except KeyStorageError as error:
-            if may_lack and error.reason is KeyFailure.NOT_FOUND:
-                return []
-            raise
+            return [] if may_lack and error.reason is KeyFailure.NOT_FOUND else error
         hiding = [each for each in self._storages if len(each.path) > len(asked.storage.path)]
         return [entry for entry in entries if not any(_is_in(entry.path, each.path) for each in hiding)]
 
@@ -162,6 +182,26 @@ class RunnerKeys:
     def _require_any(self) -> None:
         if not self._storages:
             raise KeyStorageError(NO_STORAGE, reason=KeyFailure.NO_KEY_STORAGE)
+
+
+def _with_hint(message: str, path: str, runner: str) -> str:
+    """A key that is not here may well be on a runner of another tag set: say how to see what is here."""
+    folder_path = shlex.quote(f"runner/{path.rpartition('/')[0]}")
+    return (
+        f"{message.removesuffix('.')}. A runner reads its own keys only: "
+        f"'runbus keys list {folder_path} --tags @{runner}' shows those of this one"
+    )
+
+
+def _folders_of(mounts: Sequence[GuardedStorage], path: str, *, deep: bool) -> set[str]:
+    """The folders that mounts make below a path, themselves among them."""
+    folders = {above for each in mounts for above in [*folders_above(each.path, path), each.path]}
+    return folders if deep else {each for each in folders if "/" not in (below(each, path) or "")}
+
+
+def _not_listed(mount: str, fault: KeyStorageError) -> str:
+    which = f"below 'runner/{mount}/'" if mount else "that are in no other key storage"
+    return f"the keys {which} are not listed ({fault.reason}): {fault.message.removesuffix('.')}"
 
 
 def _is_in(path: str, mount: str) -> bool:

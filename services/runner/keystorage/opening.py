@@ -19,7 +19,8 @@ def open_storage(
     """Connects to nothing yet. Raises ``invalid_message`` that names the file and line, or the variable."""
     named = {"RUNBUS_KEY_STORAGE": settings.key_storage, "RUNBUS_KEYS_DIR": settings.keys_dir}
     try:
-        return RunnerKeys(storages_of({**env, **named}, plugins.storages), plugins.storages)
+        storages = storages_of({**env, **named}, plugins.storages)
+        return RunnerKeys(storages, plugins.storages, runner=settings.runner_id)
     except KeyStorageError as error:
         raise RunbusError(
             ErrorCode.INVALID_MESSAGE,
