@@ -555,6 +555,13 @@ _BUCKETS: Final = (
         ("nodesource", "nodesource"),
         "How each node source stands, and which copy of the service asks it now.",
     ),
+    _bucket(
+        _NAMES.key_store_bucket,
+        "centre",
+        keys.KeyStoreRecord,
+        ("keyproxy", "keyproxy"),
+        "Which file of keys is the centre's: a keyproxy with another, or an older copy, does not start.",
+    ),
     _bucket(_NAMES.jobs_bucket, "{project}.{uuid}", JobDefinition, ("dispatcher", "dispatcher"), "Job definitions."),
     _bucket(
         _NAMES.running_bucket,

@@ -97,7 +97,7 @@ class KeyList(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
     """Which runner answered; empty: the centre."""
     storage: list[KeyStorageInfo] = []
     warnings: list[str] = []
-    """Runners of the selection that have another key storage, or none."""
+    """Runners of the selection that have another key storage, or none; storages that could not be listed."""
 
 
 class KeyShowRequest(
@@ -267,3 +267,16 @@ class KeyAccess(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
     execution: str = ""
     source: str = ""
     """The node source that it was read for."""
+
+
+class KeyStoreRecord(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.key_store_record.v1"):
+    """The file that the centre's keys are in: one of a Runbus, however many keyproxies share it."""
+
+    mark: str
+    """Written into the file by the keyproxy that started last: a file that lacks it is another, or an older copy."""
+    host: str = ""
+    """Where that is, for people."""
+    file: str = ""
+    """The file's path there."""
+    at: Instant
+    """When it started."""

@@ -244,6 +244,12 @@ class Subjects(msgspec.Struct, frozen=True):
         """How each node source stands, and who asks it now."""
         return f"{self.prefix}_source_states"
 
+    # rb_keystore, key centre
+    @property
+    def key_store_bucket(self) -> str:
+        """Which file of keys is the centre's."""
+        return f"{self.prefix}_keystore"
+
     # rb_inventories, a store of parcels: rb_inventories.<parcel>.<chunk>
     @property
     def inventories_bucket(self) -> str:

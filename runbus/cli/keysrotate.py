@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import click
 
+from bus.settings import load
 from runbus.cli.context import Options, SharedCommand
 from runbus.cli.render import print_json
-from services.keyproxy.masterkey import DEFAULT_NAME, MasterKey, make_master_key, read_master_key
+from schemas.errors import ErrorCode, RunbusError
+from services.keyproxy.mastersource import MasterKeys, master_keys_of
 from services.keyproxy.settings import KeyproxySettings
 from services.keyproxy.store import rotate as rotate_file
+
+_DONE: Final = (
+    "It is in the place of the old one; keyproxies go on with it by themselves. Keep a copy of it elsewhere."
+)
 
 
 class OfflineCommand(SharedCommand):
@@ -29,28 +40,51 @@ class OfflineCommand(SharedCommand):
 def rotate(options: Options, /, *, data_dir: str, file: str) -> None:
     """Make a new master key, encrypt every key of the centre under it, and put it in place of the old one.
 
-    Killed at any moment, run it again. A keyproxy that runs meanwhile is to be restarted afterwards.
+    Keyproxies go on serving meanwhile and afterwards, and need no restart. Killed at any moment, run it again.
+
+    Where RUNBUS_MASTER_KEY has the master key, the new one is taken from RUNBUS_NEW_MASTER_KEY: start the keyproxies
+    with both before.
     """
-    path = Path(file) if file else Path(data_dir) / DEFAULT_NAME
-    new_path = path.with_name(f"{path.name}.new")
-    old, new = read_master_key(path), _new(new_path)
-
-    def progress(done: int, total: int) -> None:
-        if not options.as_json:
-            click.echo(f"\r{done:,} of {total:,} keys", nl=False, err=True)
-
-    keys_path = KeyproxySettings(data_dir=data_dir).keys_path
-    if not keys_path.exists():
-        raise click.UsageError(f"there is no {keys_path}: name the keyproxy's data directory with --data-dir.")
-    moved = asyncio.run(rotate_file(keys_path, old, new, progress))
-    new_path.replace(path)
+    settings = load(KeyproxySettings, os.environ, data_dir=data_dir, master_key_file=file)
+    if not settings.keys_path.exists():
+        raise click.UsageError(
+            f"there is no {settings.keys_path}: name the keyproxy's data directory with --data-dir."
+        )
+    masters = master_keys_of(
+        text=settings.master_key, new_text=settings.new_master_key, file=file, data_dir=data_dir, make=False
+    )
+    with _alone(settings.keys_path.parent):
+        moved, left_to_do = _rotate(masters, settings.keys_path, quiet=options.as_json)
     if options.as_json:
-        print_json({"moved": moved, "master_key_file": str(path)})
+        print_json({"moved": moved, "master_key": masters.place, "left_to_do": left_to_do})
     else:
         click.echo(err=True, nl=bool(moved))
-        click.echo(f"{moved:,} keys are under a new master key, in {path}. Restart the keyproxy; keep a copy of it.")
+        click.echo(f"{moved:,} keys were brought under a new master key: that is all of them. {left_to_do or _DONE}")
 
 
-def _new(path: Path) -> MasterKey:
-    """The one of a rotation that was cut short, else a new one."""
-    return read_master_key(path) if path.exists() else make_master_key(path)
+def _rotate(masters: MasterKeys, keys_path: Path, *, quiet: bool) -> tuple[int, str]:
+    """How many keys were moved, and what is left to do by hand."""
+
+    def progress(done: int, total: int) -> None:
+        if not quiet:
+            click.echo(f"\r{done:,} of {total:,} keys", nl=False, err=True)
+
+    old, new = masters.pair()
+    moved = asyncio.run(rotate_file(keys_path, old, new, progress))
+    return moved, masters.settle()
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Two at a time could each make a new key: the second is refused. The system frees it when this process ends."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunbusError(
+                ErrorCode.BUSY, f"another 'runbus keys rotate' is at work in {directory}: wait until it has ended."
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Final
 
 import structlog
@@ -9,9 +10,8 @@ import structlog
 from bus.audit import KeyAudit, make_audit_stream
 from bus.bucket import Bucket
 from bus.connection import Bus, connect
-from bus.endpoint import Answerer, Route, route, serve_api
-from bus.lifecycle import EXIT_OK, StopSignal, notify
-from bus.sealing import SealingKey
+from bus.endpoint import Answerer, Route, route, serve_api, stop_api
+from bus.lifecycle import EXIT_OK, Background, StopSignal, notify
 from bus.sets import SetsInUse
 from schemas import catalog
 from schemas.api import SetRecord
@@ -20,26 +20,32 @@ from schemas.sources import ProjectSources
 from schemas.subjects import Subjects
 from schemas.version import VERSION
 from services.keyproxy.asking import Asker
+from services.keyproxy.claim import StoreClaim
 from services.keyproxy.handlers import Handlers
-from services.keyproxy.masterkey import master_key_of
+from services.keyproxy.mastersource import master_keys_of
 from services.keyproxy.opening import Opening
+from services.keyproxy.sealed import Sealing
 from services.keyproxy.settings import KeyproxySettings
 from services.keyproxy.store import KeyStore
 
 NAME: Final = "keyproxy"
-_SEALING: Final = "runbus keyproxy requests"
 
 log = structlog.get_logger(NAME)
 
 
 async def run(settings: KeyproxySettings, stop: StopSignal) -> int:
     """Serve until told to stop. Ready once its endpoints answer."""
-    master = master_key_of(settings.master_key, settings.master_key_file, settings.data_dir)
+    masters = master_keys_of(
+        text=settings.master_key, new_text=settings.new_master_key, file=settings.master_key_file,
+        data_dir=settings.data_dir,
+    )  # fmt: skip
     async with (
-        KeyStore.open(settings.keys_path, master) as store,
+        KeyStore.open(settings.keys_path, *masters.read(), source=masters) as store,
         connect(settings.nats_url, name=f"runbus-{NAME}", wait_s=settings.connect_wait_s) as bus,
     ):
         subjects, replicas = Subjects(settings.prefix), settings.replicas
+        claim = await StoreClaim.open(bus, settings, store)
+        await claim.make()
         await make_audit_stream(bus, subjects, replicas=replicas)
         sets = await Bucket.open(bus, subjects.sets_bucket, SetRecord, replicas=replicas)
         runners = await Bucket.open(bus, subjects.runners_bucket, RunnerRecord, replicas=replicas)
@@ -48,10 +54,10 @@ async def run(settings: KeyproxySettings, stop: StopSignal) -> int:
             store,
             Asker(bus, subjects, SetsInUse(bus, subjects, sets, ack_wait_s=settings.ack_wait_s)),
             Opening(bus, subjects, runners, sources),
-            SealingKey.derived(master.secret, _SEALING),
+            Sealing(store),
             KeyAudit(bus, subjects, NAME),
         )
-        await _serve(bus, subjects, handlers, stop)
+        await _serve(bus, subjects, handlers, claim, stop)
     return EXIT_OK
 
 
@@ -67,14 +73,18 @@ def routes_of(subjects: Subjects, handlers: Handlers) -> list[Route]:
     ]
 
 
-async def _serve(bus: Bus, subjects: Subjects, handlers: Handlers, stop: StopSignal) -> None:
+async def _serve(bus: Bus, subjects: Subjects, handlers: Handlers, claim: StoreClaim, stop: StopSignal) -> None:
     answerer = Answerer(bus, NAME)
-    service = await serve_api(bus, f"runbus-{NAME}", VERSION, routes_of(subjects, handlers), answerer)
-    await bus.flush()
-    notify("READY=1")
-    log.info("ready", prefix=subjects.prefix)
-    await stop.wait()
-    notify("STOPPING=1")
-    log.info("stopping", reason=stop.reason)
-    await service.stop()
-    await answerer.finish(within_s=5.0)
+    async with Background(claim.hold()) as background:
+        service = await serve_api(bus, f"runbus-{NAME}", VERSION, routes_of(subjects, handlers), answerer)
+        await bus.flush()
+        gc.freeze()  # what is there now stays: looking through it takes 45 ms, which would be in the way of listings
+        notify("READY=1")
+        log.info("ready", prefix=subjects.prefix)
+        try:
+            await background.until(stop)
+        finally:
+            notify("STOPPING=1")
+            log.info("stopping", reason=stop.reason or "another file of keys has taken the place of this one")
+            await stop_api(bus, service)
+            await answerer.finish(within_s=5.0)

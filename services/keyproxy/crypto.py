@@ -55,7 +55,7 @@ class ForgedError(Exception):
 class DataKey:
     """Encrypts values. Derived, not stored: the file and the master key are all that a backup needs."""
 
-    __slots__ = ("_cipher", "id", "origin")
+    __slots__ = ("_cipher", "id", "master")
 
     def __init__(self, master: MasterKey) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415  (8 MB)
@@ -63,7 +63,7 @@ class DataKey:
         self._cipher = AESGCM(derived_key(master.secret, _FOR_VALUES))
         self.id: Final = derived_key(master.secret, _FOR_ID)[:ID_BYTES]
         """Tells which master key it is of, and nothing else of it."""
-        self.origin: Final = master.origin
+        self.master: Final = master
 
     def encrypt(self, value: bytes, bound: Bound) -> Encrypted:
         """Encrypt under a nonce of its own, by chance: of 2**32 values two have the same at less than 1 in 2**32."""
@@ -80,4 +80,4 @@ class DataKey:
             raise ForgedError from None
 
     def __repr__(self) -> str:
-        return f"DataKey(id={self.id.hex()!r}, origin={self.origin!r})"
+        return f"DataKey(id={self.id.hex()!r}, origin={self.master.origin!r})"

@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from bus.audit import OK, KeyAudit
-from bus.sealing import SealingKey, seal
+from bus.sealing import seal
 from domain.keys.paths import KeyPath, KeyPlace, checked_path, outside
 from schemas import catalog
 from schemas.api import Done
@@ -37,6 +37,7 @@ from schemas.keys import (
 )
 from services.keyproxy.asking import Asker
 from services.keyproxy.opening import Opening
+from services.keyproxy.sealed import Sealing
 from services.keyproxy.store import KeyStore
 
 _CENTRE: Final = "keys/"
@@ -48,7 +49,7 @@ log = structlog.get_logger("keyproxy")
 class Handlers:
     """The verbs of keys."""
 
-    def __init__(self, store: KeyStore, asker: Asker, opening: Opening, sealing: SealingKey, audit: KeyAudit) -> None:
+    def __init__(self, store: KeyStore, asker: Asker, opening: Opening, sealing: Sealing, audit: KeyAudit) -> None:
         self._store = store
         self._asker = asker
         self._opening = opening
@@ -95,7 +96,7 @@ class Handlers:
         key = _centre_key(request.path)
         access = _access(KeyAction.UPDATE, str(key), request.user)
         async with self._told(access) as note:
-            sealed = decode(self._sealing.open(request.sealed), KeyValue)
+            sealed = decode(await self._sealing.open(request.sealed), KeyValue)
             if sealed.path != request.path:
                 raise outside(request.path, "what is sealed is the value of another key: seal it anew")
             entry, created = await self._store.put(
@@ -113,7 +114,7 @@ class Handlers:
 
     async def sealing_key(self, _request: SealingKeyRequest) -> SealingKeyReply:
         """What values are sealed with on their way here."""
-        return SealingKeyReply(public_key=self._sealing.public)
+        return SealingKeyReply(public_key=await self._sealing.public())
 
     async def open_key(self, request: KeyOpenRequest) -> SealedValue:
         """The value of a centre's key, sealed to the runner that may have it."""

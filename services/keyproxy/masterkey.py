@@ -16,6 +16,7 @@ from schemas.errors import ErrorCode, RunbusError
 KEY_BYTES: Final = 32
 DEFAULT_NAME: Final = "master.key"
 ENV_NAME: Final = "RUNBUS_MASTER_KEY"
+NEW_ENV_NAME: Final = "RUNBUS_NEW_MASTER_KEY"
 FILE_ENV_NAME: Final = "RUNBUS_MASTER_KEY_FILE"
 _MAX_FILE_BYTES: Final = 4096
 _HOW: Final = f"It is {KEY_BYTES} random bytes in base64: 'openssl rand -base64 {KEY_BYTES}' makes one."
@@ -66,24 +67,6 @@ def fault(reason: MasterFault, message: str) -> RunbusError:
     return RunbusError(code, message, details={"reason": reason.value})
 
 
-def master_key_of(text: str, file: str, data_dir: str = "") -> MasterKey:
-    """The master key of the settings; without any, that of ``DATA_DIR/master.key``, which is made at the first start.
-
-    Raises ``invalid_message`` where it is given twice, cannot be used, or (without a data directory) is missing.
-    """
-    if text and file:
-        raise fault(MasterFault.TWO, f"both {ENV_NAME} and {FILE_ENV_NAME} give a master key: take one of them away.")
-    if text:
-        return parse_master_key(text, ENV_NAME)
-    if file:
-        return read_master_key(Path(file))
-    if not data_dir:
-        raise fault(
-            MasterFault.MISSING, f"there is no master key: give {FILE_ENV_NAME} (a file, mode 0600) or {ENV_NAME}."
-        )
-    return _kept_in(Path(data_dir))
-
-
 def parse_master_key(text: str, origin: str) -> MasterKey:
     """32 bytes in base64, white space around them allowed; ``origin`` names where they stood.
 
@@ -117,8 +100,10 @@ def read_master_key(path: Path) -> MasterKey:
     return parse_master_key(data.decode("latin-1"), str(path))
 
 
-def make_master_key(path: Path) -> MasterKey:
+def make_master_key(path: Path, owner: os.stat_result | None = None) -> MasterKey:
     """Make a key by chance and store it, mode 0600, on the disk when this returns. Never in place of a file.
+
+    ``owner``: of a file whose user it is to belong to, too, as whoever makes it may be root.
 
     Killed at any moment, there is either no such file or a whole one. Raises ``already_exists``, and
     ``invalid_message`` where the file cannot be made.
@@ -126,7 +111,7 @@ def make_master_key(path: Path) -> MasterKey:
     key = MasterKey(secrets.token_bytes(KEY_BYTES), str(path))
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        placed = _place(path, base64.b64encode(key.secret) + b"\n")
+        placed = _place(path, base64.b64encode(key.secret) + b"\n", owner)
     except OSError as cause:
         raise fault(
             MasterFault.UNREADABLE,
@@ -135,17 +120,6 @@ def make_master_key(path: Path) -> MasterKey:
     if not placed:
         raise fault(MasterFault.EXISTS, f"{path} exists: a master key is never written over. Name another file.")
     return key
-
-
-def _kept_in(directory: Path) -> MasterKey:
-    path = directory / DEFAULT_NAME
-    if not path.exists():
-        try:
-            return make_master_key(path)
-        except RunbusError as error:
-            if error.details.get("reason") != MasterFault.EXISTS:
-                raise
-    return read_master_key(path)  # also where another copy has just made it
 
 
 def _refuse_shared(path: Path, status: os.stat_result) -> None:
@@ -159,12 +133,14 @@ def _refuse_shared(path: Path, status: os.stat_result) -> None:
         )
 
 
-def _place(path: Path, data: bytes) -> bool:
+def _place(path: Path, data: bytes, owner: os.stat_result | None) -> bool:
     """Write it beside ``path``, then link it there, which unlike a rename fails where there is a file: False then."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            if owner is not None and owner.st_uid != os.geteuid():
+                os.fchown(descriptor, owner.st_uid, owner.st_gid)
             file.write(data)
             file.flush()
             os.fsync(descriptor)

@@ -9,6 +9,7 @@ import structlog
 from bus.bucket import Bucket
 from bus.connection import Bus
 from domain.fleet import serves
+from domain.keys.needs import of_other_project
 from domain.keys.paths import KeyPath
 from domain.selection import tag_set_of
 from schemas.codec import decode
@@ -39,13 +40,15 @@ class Opening:
         Raises ``key_unavailable`` for whoever has not claimed the assignment, or is not asked for the source; for a
         key of another project; for a runner that is another run of its process by now.
         """
-        if (of_project := _project_of(key)) and of_project != request.project:
-            self._refuse(request, f"it belongs to project {of_project}")
+        if key.project not in ("", request.project):
+            self._refuse(request, of_other_project(key, request.project))
         record = await self._runners.get(request.runner)
         if record is None or record[0].instance != request.instance or not record[0].sealing_key:
-            self._refuse(request, "the registry knows no such run of this runner; start it again")
+            self._refuse(
+                request, "the registry knows no such run of it. Start the runner again; what it had claimed, run anew"
+            )
         if bool(request.execution) == bool(request.source):
-            self._refuse(request, "name an execution, or a node source")
+            self._refuse(request, "it is not said what for. Name an execution, or a node source, and not both")
         if request.execution:
             await self._require_claim(request)
         else:
@@ -57,19 +60,45 @@ class Opening:
         stored = await self._bus.last_message(self._subjects.events_stream, subject)
         event: Event | None = decode(stored.data, Event) if stored else None  # type: ignore[arg-type]
         if not isinstance(event, AssignmentStarted):
-            self._refuse(request, "the assignment does not run")
-        if (event.runner, event.instance) != (request.runner, request.instance):
-            self._refuse(request, "another runner has claimed the assignment")
+            self._refuse(
+                request,
+                f"no runner works on {_work(request)}. A key is given while a runner holds the claim, and not "
+                "afterwards: run the job again",
+            )
+        if event.runner != request.runner:
+            self._refuse(
+                request,
+                f"runner {event.runner} holds the claim of {_work(request)}, and only that one is given it. Let the "
+                "job run there, or abort it and run it again with a selector that reaches this runner",
+            )
+        if event.instance != request.instance:
+            self._refuse(
+                request,
+                f"an earlier run of this runner's process holds the claim of {_work(request)}. Run the job again",
+            )
 
     async def _require_source(self, request: KeyOpenRequest, runner: RunnerRecord) -> None:
         found = await self._sources.get(request.project)
         named = [each for each in found[0].sources if each.name == request.source] if found else []
         if not named:
-            self._refuse(request, f"project {request.project} has no node source {request.source[:64]!r}")
+            self._refuse(
+                request,
+                f"project {request.project} has no node source {request.source[:64]!r} (any more). See what it has: "
+                "runbus nodes source list",
+            )
         if request.path not in named[0].config.values():
-            self._refuse(request, f"node source {request.source[:64]!r} does not name it")
-        if not serves(runner, request.project, tag_set_of(named[0].runner)):
-            self._refuse(request, f"runner {runner.id} is not one that node source {request.source[:64]!r} asks")
+            self._refuse(
+                request,
+                f"no setting of node source {request.source[:64]!r} names it (any more). Name the key in the source, "
+                "by the whole path",
+            )
+        tags = tag_set_of(named[0].runner)
+        if not serves(runner, request.project, tags):
+            self._refuse(
+                request,
+                f"node source {request.source[:64]!r} asks runners of {tags}, and this is none (any more). Let the "
+                "source select this runner, or give the runner the tags",
+            )
 
     def _refuse(self, request: KeyOpenRequest, why: str) -> NoReturn:
         log.warning("key.refused", path=request.path[:200], runner=request.runner[:80], why=why)
@@ -80,7 +109,5 @@ class Opening:
         )
 
 
-def _project_of(key: KeyPath) -> str:
-    """Whose key it is, by its path: ``keys/project/<P>/…`` ("Keys"); empty: everybody's."""
-    first, _, rest = key.path.partition("/")
-    return rest.partition("/")[0] if first == "project" else ""
+def _work(request: KeyOpenRequest) -> str:
+    return f"execution {request.execution[:64]!r}, assignment {request.assignment[:16]!r}"

@@ -21,6 +21,10 @@ class KeyproxySettings(msgspec.Struct, frozen=True, kw_only=True):
     this nor ``master_key`` is given."""
     master_key: str = ""
     """The same, itself."""
+    new_master_key: str = ""
+    """The one that is to follow ``master_key``: known beside it until ``runbus keys rotate`` has come to its end."""
+    keys_take_over: str = ""
+    """The mark of the file of keys that is lost for good, and whose place this one takes: once, as marks change."""
     connect_wait_s: float = 30.0
     replicas: int = 1
     ack_wait_s: float = 30.0

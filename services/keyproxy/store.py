@@ -6,6 +6,8 @@ Paths come without ``keys/`` before them and are checked by the caller: relative
 from __future__ import annotations
 
 import asyncio
+import secrets
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,8 +20,9 @@ from domain.keys.metadata import key_type_of
 from schemas.keys import KeyEntry, KeyType
 from services.keyproxy.crypto import Bound, Encrypted, ForgedError
 from services.keyproxy.masterkey import MasterKey
+from services.keyproxy.mastersource import MasterKeys
 from services.keyproxy.storefile import number, open_reader, open_writer, telling, transaction
-from services.keyproxy.storekeys import Keyring, Progress, left_behind, reencrypt, wipe_log
+from services.keyproxy.storekeys import Keyring, Progress, reencrypt, wipe_log
 from services.keyproxy.storerows import (
     COLUMNS,
     bound_of,
@@ -31,7 +34,6 @@ from services.keyproxy.storerows import (
     is_key,
     not_found,
     now_us,
-    other_master,
     taken,
     too_large,
 )
@@ -43,9 +45,13 @@ BATCH: Final = 250
 """Keys that are encrypted anew in one transaction."""
 
 _FIND: Final = f"SELECT id, {COLUMNS} FROM entry WHERE path = ?"  # noqa: S608
-_READ: Final = f"SELECT master, nonce, ciphertext, {COLUMNS} FROM entry LEFT JOIN secret USING (id) WHERE path = ?"  # noqa: S608
-_IN_FOLDER: Final = f"SELECT {COLUMNS} FROM entry WHERE parent = ? AND path > ? ORDER BY path LIMIT ?"  # noqa: S608
+_READ: Final = f"""SELECT master.id, nonce, ciphertext, {COLUMNS} FROM entry LEFT JOIN secret ON secret.id = entry.id
+LEFT JOIN master ON master.number = secret.master WHERE path = ?"""  # noqa: S608  (one statement: one moment)
+_IN_FOLDER: Final = f"""SELECT {COLUMNS} FROM entry
+WHERE parent = CASE ?1 WHEN '' THEN {ROOT} ELSE (SELECT id FROM entry WHERE path = ?1) END AND path > ?2
+ORDER BY path LIMIT ?3"""  # noqa: S608
 _BELOW: Final = f"SELECT {COLUMNS} FROM entry WHERE path > ? AND path < ? ORDER BY path LIMIT ?"  # noqa: S608
+_FORGET_MARKS: Final = "DELETE FROM served WHERE rowid <= (SELECT max(rowid) - 100 FROM served)"
 _LAST: Final = "\U0010ffff"
 """Behind every path: no path begins with it, as it is no character."""
 
@@ -78,14 +84,14 @@ class KeyStore:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, path: Path | str, master: MasterKey, previous: MasterKey | None = None
+        cls, path: Path | str, *keys: MasterKey, source: MasterKeys | None = None
     ) -> AsyncIterator[KeyStore]:
-        """Open the file, or make it. With ``previous``, keys under both are read; all are written under ``master``.
+        """Open the file, or make it, under the first of these master keys; the file says which of them is in force.
 
-        Raises ``invalid_message`` (``other_key``) for a master key that is not the file's, ``unavailable`` for a file
-        that cannot be used.
+        ``source``: read again where it comes under one that is none of them. Raises ``invalid_message``
+        (``other_key``) for master keys that are not the file's, ``unavailable`` for a file that cannot be used.
         """
-        path, ring = Path(path), Keyring(master, previous)
+        path, ring = Path(path), Keyring(keys, source)
         writer = await open_writer(path)
         try:
             with telling(path):
@@ -115,7 +121,8 @@ class KeyStore:
         """
         if len(value) > MAX_VALUE_BYTES:
             raise too_large(path, len(value), MAX_VALUE_BYTES)
-        async with self._writing(path):
+        async with self._writing():
+            written = await self._ring.written(self._writer, path)
             found = await self._row(self._writer, path)
             if found is not None and found[2] is None:
                 raise conflict(path, path)
@@ -133,7 +140,7 @@ class KeyStore:
                 modified_by=by,
                 meta=msgspec.json.encode(dict(meta or {}), order="sorted").decode(),
             )
-            await write(self._writer, self._ring, found[0] if found else None, bound, value)
+            await write(self._writer, written, found[0] if found else None, bound, value)
         return Stored(entry_of(msgspec.structs.astuple(bound)), found is None)
 
     async def read(self, path: str) -> bytes:
@@ -146,12 +153,9 @@ class KeyStore:
             raise is_folder(path)
         if master is None:
             raise forged(path)
-        if self._ring.of(master) is None:
-            with telling(self._path):
-                await self._ring.recall(self._reader)
-        key = self._ring.of(master)
+        key = await self._ring.of(bytes(master))
         if key is None:
-            raise other_master(path)
+            raise self._ring.lacking(path)
         try:
             return key.decrypt(Encrypted(nonce, ciphertext), bound_of(columns))
         except ForgedError:
@@ -172,21 +176,22 @@ class KeyStore:
         At most 5,000 at a time. Raises ``key_unavailable`` where there is no such folder.
         """
         limit = max(1, min(limit, MAX_PAGE))
-        row = await self._row(self._reader, path) if path else None
-        if path and row is None:
-            raise not_found(path)
-        if row is not None and row[2] is not None:
-            raise is_key(path)
         if deep:  # "0" follows "/": between them is all that begins with "path/"
             begin, end = (f"{path}/", f"{path}0") if path else ("", _LAST)
             rows = await self._fetch(_BELOW, (max(begin, after), end, limit + 1))
         else:
-            rows = await self._fetch(_IN_FOLDER, (row[0] if row else ROOT, after, limit + 1))
+            rows = await self._fetch(_IN_FOLDER, (path, after, limit + 1))
+        if path and not rows:  # else the folder is there, as something is in it
+            row = await self._row(self._reader, path)
+            if row is None:
+                raise not_found(path)
+            if row[2] is not None:
+                raise is_key(path)
         return Page([entry_of(each) for each in rows[:limit]], more=len(rows) > limit)
 
     async def remove(self, path: str) -> None:
         """Remove a key, the folders that it leaves empty, and what was encrypted. Raises ``key_unavailable``."""
-        async with self._writing(path):
+        async with self._writing():
             row = await self._row(self._writer, path)
             if row is None:
                 raise not_found(path)
@@ -200,31 +205,54 @@ class KeyStore:
         with telling(self._path):
             return await number(self._reader, "SELECT count(*) FROM secret")
 
-    async def rotate(self, progress: Progress | None = None, *, batch: int = BATCH) -> int:
-        """Encrypt under the current master key what is under the previous one; how many keys that were.
+    async def mark(self) -> str:
+        """Write a mark by chance into the file, which tells it from other files and from copies made before."""
+        mark = secrets.token_hex(8)
+        async with self._writing():
+            await self._writer.execute("INSERT INTO served (mark) VALUES (?)", (mark,))
+            await self._writer.execute(_FORGET_MARKS)
+        return mark
 
-        Batch by batch, so that others read and write meanwhile. Ended at any moment, it goes on where it was: open
-        the file with both keys and call it again. Raises ``key_unavailable`` for a key that cannot be decrypted.
+    async def is_marked(self, mark: str) -> bool:
+        """Whether such a mark was written into this file, or into the one that it is a copy of."""
+        return bool(await self._fetch("SELECT 1 FROM served WHERE mark = ?", (mark,)))
+
+    async def masters(self) -> list[MasterKey]:
+        """All that this process has, that in force first. Raises ``key_unavailable`` where it does not have that."""
+        with telling(self._path):
+            current = (await self._ring.written(self._reader, "")).key.master
+        return [current, *(key for key in self._ring.known() if key is not current)]
+
+    async def refresh_masters(self) -> None:
+        """Read them again from where they come from."""
+        await self._ring.refresh()
+
+    async def rotate(self, to: MasterKey, progress: Progress | None = None, *, batch: int = BATCH) -> int:
+        """Encrypt every key under this master key, and all that is stored from now on; how many were moved.
+
+        Batch by batch, so that others, other processes too, read and write meanwhile. Ended at any moment, it goes on
+        where it was when called again. Raises ``key_unavailable`` for a key that cannot be decrypted.
         """
         with telling(self._path):
-            total, done = await left_behind(self._writer, self._ring), 0
+            async with self._lock:
+                total, done = await self._ring.begin(self._writer, to), 0
             while True:
+                began = time.monotonic()
                 async with self._lock:
-                    moved = await reencrypt(self._writer, self._ring, batch)
+                    moved = await reencrypt(self._writer, self._ring, to, batch)
                 if not moved:
                     break
                 done += moved
                 if progress is not None:
                     progress(done, max(total, done))
+                await asyncio.sleep(time.monotonic() - began)  # SQLite's lock knows no queue: let others have a turn
         await self._wipe_log()
         return done
 
     @asynccontextmanager
-    async def _writing(self, path: str) -> AsyncIterator[None]:
+    async def _writing(self) -> AsyncIterator[None]:
         with telling(self._path):
             async with self._lock, transaction(self._writer):
-                if not await self._ring.recall(self._writer):
-                    raise other_master(path)
                 yield
 
     async def _row(self, connection: aiosqlite.Connection, path: str) -> Any:
@@ -244,9 +272,9 @@ class KeyStore:
 async def rotate(
     path: Path | str, old: MasterKey, new: MasterKey, progress: Progress | None = None, *, batch: int = BATCH
 ) -> int:
-    """Bring a file of keys from one master key to another, whether or not a keyproxy runs; how many keys were moved.
+    """Bring a file of keys from one master key to another, whether or not keyproxies run; how many keys were moved.
 
-    A keyproxy that runs must have been given both. See :meth:`KeyStore.rotate`.
+    See :meth:`KeyStore.rotate`.
     """
-    async with KeyStore.open(path, new, old) as store:
-        return await store.rotate(progress, batch=batch)
+    async with KeyStore.open(path, old, new) as store:
+        return await store.rotate(new, progress, batch=batch)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import sqlite3
 import stat
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -46,6 +47,9 @@ MIGRATIONS: Final = (
         )""",
         "CREATE INDEX by_master ON secret (master)",
     ),
+    (
+        "CREATE TABLE served (mark TEXT NOT NULL UNIQUE)",  # a row for each start of a keyproxy on this file
+    ),
 )
 """One for each ``user_version``, from 1. Never change one that was released: append another."""
 
@@ -69,6 +73,8 @@ PRAGMA trusted_schema = OFF;
 PRAGMA cache_size = -16384;
 PRAGMA query_only = ON;
 """
+_SET_UP_WITHIN_S: Final = 5.0
+_SET_UP_AGAIN_S: Final = 0.02
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _NO_USE: Final = frozenset(
@@ -86,7 +92,7 @@ async def open_writer(path: Path) -> aiosqlite.Connection:
         await asyncio.to_thread(_make, path)
         connection = await aiosqlite.connect(path, isolation_level=None)
         try:
-            await connection.executescript(_WRITER)
+            await _set_up(connection)
             await _migrate(connection, path)
             await _check(connection, path)
         except BaseException:
@@ -163,6 +169,20 @@ def _make(path: Path) -> None:
         raise unavailable(path, "is no file: name another data directory.")
     if status.st_mode & 0o077:
         raise unavailable(path, f"may be used by others (mode {status.st_mode & 0o777:04o}): 'chmod 600 {path}'.")
+
+
+async def _set_up(connection: aiosqlite.Connection) -> None:
+    """SQLite's own waiting does not cover the change to WAL: two that make the file at once would fail each other."""
+    deadline_s = time.monotonic() + _SET_UP_WITHIN_S
+    while True:
+        try:
+            await connection.executescript(_WRITER)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _BUSY or time.monotonic() > deadline_s:
+                raise
+            await asyncio.sleep(_SET_UP_AGAIN_S)
+        else:
+            return
 
 
 async def _migrate(connection: aiosqlite.Connection, path: Path) -> None:

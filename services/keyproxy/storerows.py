@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
@@ -19,7 +19,9 @@ from services.keyproxy.crypto import Bound, ForgedError
 COLUMNS: Final = "path, type, size_bytes, created_us, created_by, modified_us, modified_by, meta"
 """As :class:`Bound` has them, and as :func:`entry_of` and :func:`bound_of` take them."""
 
-_US: Final = 1e6
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_US: Final = timedelta(microseconds=1)
+"""Added to the epoch, a third faster than ``fromtimestamp``, which is most of what an entry costs."""
 _TYPES: Final[dict[str, KeyType]] = {each.value: each for each in KeyType}
 
 
@@ -52,12 +54,13 @@ def entry_of(row: Sequence[Any]) -> KeyEntry:
         return KeyEntry(path=path, folder=True)
     try:
         key_type = _TYPES[word]
+        created_at = _EPOCH + created_us * _US
         return KeyEntry(
             path=path,
             type=key_type,
             size_bytes=size_bytes,
-            created_at=datetime.fromtimestamp(created_us / _US, UTC),  # exact to the µs until 2112
-            modified_at=datetime.fromtimestamp(modified_us / _US, UTC),
+            created_at=created_at,
+            modified_at=created_at if modified_us == created_us else _EPOCH + modified_us * _US,
             meta=_about(key_type, created_by, modified_by, meta),
         )
     except (KeyError, TypeError, ValueError, OverflowError):
@@ -98,11 +101,11 @@ def forged(path: str) -> RunbusError:
     )  # fmt: skip
 
 
-def other_master(path: str) -> RunbusError:
-    """It is under a master key that came after this process had started."""
+def other_master(path: str, remedy: str) -> RunbusError:
+    """It is, or is to be, under a master key that this process cannot get; ``remedy`` goes on with what to do."""
     return _unavailable(
-        path, KeyFailure.FAILED, "is encrypted under another master key by now ('runbus keys rotate'): start the "
-        "keyproxy with that one.",
+        path, KeyFailure.FAILED, "cannot be read or stored: the centre's keys are under another master key by now "
+        f"('runbus keys rotate'), {remedy or 'which is not known here.'}",
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import aiosqlite
 import msgspec
 
 from services.keyproxy.crypto import Bound
-from services.keyproxy.storekeys import Keyring
+from services.keyproxy.storekeys import Written
 from services.keyproxy.storerows import COLUMNS, conflict
 
 ROOT: Final = 0
@@ -29,17 +29,17 @@ AND NOT EXISTS (SELECT 1 FROM entry AS below WHERE below.parent = entry.id) RETU
 
 
 async def write(
-    connection: aiosqlite.Connection, ring: Keyring, entry: int | None, bound: Bound, value: bytes
+    connection: aiosqlite.Connection, written: Written, entry: int | None, bound: Bound, value: bytes
 ) -> None:
     """Write a key, in place of the row ``entry``. Raises ``already_exists`` where its path leads through a key."""
-    encrypted = ring.current.encrypt(value, bound)
+    encrypted = written.key.encrypt(value, bound)
     columns = msgspec.structs.astuple(bound)
     if entry is None:
         parent = await _make_folders(connection, bound.path)
         entry = await _insert(connection, _INSERT, (parent, *columns))
     else:
         await connection.execute(_UPDATE, (*columns[1:], entry))
-    await connection.execute(_WRITE, (entry, ring.number, encrypted.nonce, encrypted.ciphertext))
+    await connection.execute(_WRITE, (entry, written.number, encrypted.nonce, encrypted.ciphertext))
 
 
 async def delete(connection: aiosqlite.Connection, entry: int, path: str) -> None:

@@ -21,6 +21,7 @@ from schemas.keys import (
     KeyShowRequest,
     KeyStorageInfo,
     KeyStored,
+    KeyStoreRecord,
     KeyType,
     KeyValue,
     SealedValue,
@@ -59,4 +60,5 @@ KEY_SAMPLES: Final[tuple[msgspec.Struct, ...]] = (
         at=AT, action=KeyAction.READ, path="keys/db/password", outcome="ok", project="web", user="ada", runner="a1",
         execution=EXECUTION, source="cloud",
     ),
+    KeyStoreRecord(mark="00ff00ff00ff00ff", host="centre-1", file="/var/lib/runbus/keys.sqlite", at=AT),
 )  # fmt: skip

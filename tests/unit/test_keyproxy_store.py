@@ -208,13 +208,13 @@ async def test_a_page_says_whether_there_is_more(store: KeyStore) -> None:
 
 async def test_no_listing_reads_what_it_does_not_show(store: KeyStore) -> None:
     for sql, values in (
-        (store_module._IN_FOLDER, (1, "", 10)),
+        (store_module._IN_FOLDER, ("a", "", 10)),
         (store_module._BELOW, ("", "x", 10)),
         (store_module._FIND, ("x",)),
         (store_module._READ, ("x",)),
     ):
         plan = [row[3] for row in await store._reader.execute_fetchall(f"EXPLAIN QUERY PLAN {sql}", values)]
-        assert all(step.startswith("SEARCH") for step in plan), plan
+        assert all(step.startswith(("SEARCH", "SCALAR SUBQUERY")) for step in plan), plan
 
 
 @pytest.mark.parametrize(

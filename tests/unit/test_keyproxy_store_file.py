@@ -270,3 +270,35 @@ async def test_many_open_a_new_file_at_once(tmp_path: Path) -> None:
     assert await asyncio.gather(*map(work, range(6))) == [b"%d" % number for number in range(6)]
     async with KeyStore.open(path, MASTER) as store:
         assert await store.count() == 6
+
+
+async def test_a_mark_is_in_the_file_and_in_copies_made_afterwards(tmp_path: Path) -> None:
+    path, before, after = (tmp_path / name for name in ("keys.sqlite", "before.sqlite", "after.sqlite"))
+    async with KeyStore.open(path, MASTER):
+        pass
+    before.write_bytes(path.read_bytes())
+    async with KeyStore.open(path, MASTER) as store:
+        mark = await store.mark()
+        assert await store.is_marked(mark)
+        assert not await store.is_marked("another")
+    after.write_bytes(path.read_bytes())
+    for file, marked in ((before, False), (after, True)):
+        file.chmod(0o600)
+        async with KeyStore.open(file, MASTER) as store:
+            assert await store.is_marked(mark) is marked
+            for _ in range(120):
+                last = await store.mark()
+            assert await store.is_marked(last)
+            rows = list(await store._reader.execute_fetchall("SELECT count(*) FROM served"))
+            assert rows[0][0] <= 101
+
+
+async def test_a_file_of_the_first_version_is_brought_up(tmp_path: Path) -> None:
+    path = tmp_path / "keys.sqlite"
+    await stored(path)
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("DROP TABLE served")
+        file.execute("PRAGMA user_version = 1")
+    async with KeyStore.open(path, MASTER) as store:
+        assert await store.count() == 1
+        assert await store.is_marked(await store.mark())

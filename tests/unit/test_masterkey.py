@@ -16,7 +16,6 @@ from services.keyproxy.masterkey import (
     MasterFault,
     MasterKey,
     make_master_key,
-    master_key_of,
     parse_master_key,
     read_master_key,
 )
@@ -120,30 +119,6 @@ def test_ended_while_it_is_made_no_half_key_is_left(tmp_path: Path, monkeypatch:
     with pytest.raises(RunbusError, match="No space left"):
         make_master_key(tmp_path / "master.key")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_settings_give_one_and_without_any_it_is_made_once(tmp_path: Path) -> None:
-    assert master_key_of(TEXT, "", "").secret == SECRET
-    assert master_key_of("", str(kept(tmp_path / "given.key")), str(tmp_path)).secret == SECRET
-    assert not (tmp_path / "master.key").exists()
-    made = master_key_of("", "", str(tmp_path))
-    assert master_key_of("", "", str(tmp_path)).secret == made.secret
-    assert made.origin == str(tmp_path / "master.key")
-
-
-@pytest.mark.parametrize(
-    ("text", "file", "why"),
-    [
-        (TEXT, "master.key", MasterFault.TWO),
-        ("", "", MasterFault.MISSING),
-        ("", "/nowhere/master.key", MasterFault.MISSING),
-    ],
-)
-def test_settings_that_give_none_or_two_are_refused(text: str, file: str, why: MasterFault) -> None:
-    with pytest.raises(RunbusError) as caught:
-        master_key_of(text, file)
-    assert reason(caught.value) is why
-    assert TEXT not in caught.value.message
 
 
 def test_it_is_neither_shown_nor_pickled() -> None:
