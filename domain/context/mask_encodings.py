@@ -25,6 +25,10 @@ _ANSI_C: Final = {
 }  # fmt: skip
 _HTML_SAFE_JSON: Final = re.compile("[<>&\u2028\u2029]")
 _CAREFUL_JSON: Final = re.compile("[<>&'+`\\x7f-\\U0010ffff]")
+_YAML: Final = {
+    "\0": "\\0", "\a": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r",
+    "\x1b": "\\e", "\x85": "\\N", "\xa0": "\\_", "\u2028": "\\L", "\u2029": "\\P", '"': '\\"', "\\": "\\\\",
+}  # fmt: skip
 _MIN_BASE64_BYTES: Final = 4
 _MIN_WHOLE_BASE64_BYTES: Final = 2
 _MIN_HEX_BYTES: Final = 3
@@ -41,6 +45,7 @@ def text_encodings(text: str) -> Iterator[str]:
     yield from _url(text)
     yield from _xml(text)
     yield from _literals(text)
+    yield from _nested(text)
 
 
 def to_bytes(text: str) -> list[bytes]:
@@ -155,3 +160,32 @@ def _literals(text: str) -> Iterator[str]:
         for data in to_bytes(form):
             yield repr(data)[2 + mark : -1]
     yield repr(repr(text)[1:-1])[1:-1]
+
+
+def _nested(text: str) -> Iterator[str]:
+    """One inside another, as programs hand each other's lines on.
+
+    JSON in a URL, in XML, a third time in JSON; words of a shell in JSON; XML in XML; and YAML.
+    """
+    for form in {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}:
+        yield json.dumps(json.dumps(form, ensure_ascii=False)[1:-1], ensure_ascii=False)[1:-1]
+        yield html.escape(form)
+        yield html.escape(form).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
+        for data in to_bytes(form):
+            quoted = urllib.parse.quote(data, safe="")
+            yield quoted
+            yield quoted.replace("%20", "+").replace("~", "%7E")
+    for apostrophe in ("'\"'\"'", "'\\''"):
+        quoted = text.replace("'", apostrophe)
+        yield json.dumps(quoted)[1:-1]
+        yield json.dumps(quoted, ensure_ascii=False)[1:-1]
+    yield html.escape(html.escape(text))
+    yield "".join(map(_in_yaml, text))
+
+
+def _in_yaml(char: str) -> str:
+    """Between double quotes, by a program that writes ASCII only."""
+    code = ord(char)
+    if char in _YAML or " " <= char <= "~":
+        return _YAML.get(char, char)
+    return f"\\x{code:02X}" if code < 0x100 else f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"

@@ -16,7 +16,10 @@ _MAX_WARNINGS: Final = 100
 
 
 def listed(nodes: Sequence[Node], warnings: Sequence[str], masker: Masker) -> tuple[list[Node], list[str]]:
-    """Sorted by name, of a repeated name the last, attributes without secrets; and what is to be said, likewise."""
+    """Sorted by name, of a repeated name the last, without secrets; and what is to be said, likewise."""
+    if not masker.is_idle:
+        hidden = _Hidden(masker)
+        nodes = [hidden.node(each) for each in nodes]
     kept = {node.name: node for node in nodes}
     said = list(warnings)
     if count := len(nodes) - len(kept):
@@ -25,12 +28,25 @@ def listed(nodes: Sequence[Node], warnings: Sequence[str], masker: Masker) -> tu
         said.append(f"{bear} a name that another has, too ({names}); of each name the last holds")
     if len(said) > _MAX_WARNINGS:
         said[_MAX_WARNINGS:] = [f"... and {len(said) - _MAX_WARNINGS} more warnings"]
-    found = by_name(kept.values())
-    if not masker.is_idle:
-        found = [_masked(node, masker) for node in found]
-    return found, [masker.mask(text) for text in said]
+    return by_name(kept.values()), [masker.mask(text) for text in said]
 
 
-def _masked(node: Node, masker: Masker) -> Node:
-    attributes = {name: masker.mask(value) for name, value in node.attributes.items()}
-    return node if attributes == node.attributes else msgspec.structs.replace(node, attributes=attributes)
+class _Hidden:
+    """Nodes with no secret in their names, tags and attributes; tags and names of attributes are looked at once."""
+
+    def __init__(self, masker: Masker) -> None:
+        self._mask = masker.mask
+        self._words: dict[str, str] = {}
+
+    def node(self, node: Node) -> Node:
+        name, tags = self._mask(node.name), sorted({self._word(tag) for tag in node.tags})
+        attributes = {self._word(key): self._mask(value) for key, value in node.attributes.items()}
+        if (name, tags, attributes) == (node.name, list(node.tags), node.attributes):
+            return node
+        return msgspec.structs.replace(node, name=name, tags=tags, attributes=attributes)
+
+    def _word(self, text: str) -> str:
+        masked = self._words.get(text)
+        if masked is None:
+            masked = self._words[text] = self._mask(text)
+        return masked

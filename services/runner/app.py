@@ -17,6 +17,7 @@ from bus.connection import Bus, Heard, connect
 from bus.endpoint import Answerer, Route, answer_on, route
 from bus.follow import Follower
 from bus.lifecycle import EXIT_OK, Background, StopSignal, notify
+from bus.logs import hide
 from bus.sealing import SealingKey
 from domain.context.masking import Masker
 from domain.ids import new_execution_id
@@ -118,6 +119,7 @@ class Runner:
             work_dirs=self._work_dirs, groups=self._groups, env=env, env_secrets=env_secrets,
             masker=Masker(env_secrets), own_node=own_node(self._id, settings.tags), grace_s=settings.grace_s,
         )  # fmt: skip
+        hide(self._workplace.masker.mask)
         discoverer = Discoverer(
             runner=self._id, plugins=self._plugins, keys=keys, env=env, groups=self._groups, env_secrets=env_secrets,
         )  # fmt: skip

@@ -156,6 +156,8 @@ async def _values(bench: Bench, scope: Scope, task: Task, called: CalledJob, cal
         for name, key in values.stored.items()
     }
     read = await read_options(stored, bench.secrets.keys, bench.secrets.use)
+    for value in (*read.exposed.values(), *read.private.values()):
+        bench.secrets.learn(value)  # the caller's later steps may show them, too
     return replace(values, exposed={**values.exposed, **read.exposed}, private={**values.private, **read.private})
 
 

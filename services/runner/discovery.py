@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from bus.endpoint import internal_error
+from bus.logs import hide
 from domain.calm import uncollected
 from domain.context.masking import Masker
 from domain.discovery.lastwords import words_so_far
@@ -72,6 +73,7 @@ class Discoverer:
         try:
             settings, secrets = await self._settings(plugin, question)
             masker = Masker([*self._env_secrets, *secrets])
+            hide(masker.mask)
             config, warnings = _converted(plugin, settings, question)
             found = await self._ask(plugin(), config, question, masker)
         except SourceError as failed:
@@ -111,7 +113,7 @@ class Discoverer:
             at = Asked(self._runner, question, Path(directory), self._env, self._groups, masker)
             try:
                 async with asyncio.timeout(question.timeout_s) as deadline:
-                    return await plugin.discover(config, at)
+                    return await _sheltered(plugin, config, at)
             except TimeoutError:
                 if not deadline.expired():
                     raise
@@ -119,6 +121,19 @@ class Discoverer:
                 if at.cut_short is not None:
                     text += await asyncio.to_thread(words_so_far, at.cut_short, masker)
                 raise SourceError(text, reason=SourceFailure.TIMEOUT) from None
+
+
+async def _sheltered(plugin: NodeSource, config: Any, at: Asked) -> Discovered:
+    """What a plugin raises that is no ``Exception`` fails its discovery, and ends neither task nor runner."""
+    try:
+        return await plugin.discover(config, at)
+    except Exception:
+        raise
+    except BaseException as cause:
+        task = asyncio.current_task()
+        if isinstance(cause, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise
+        raise RuntimeError(f"the plugin raised {type(cause).__name__}") from cause
 
 
 class Asked:

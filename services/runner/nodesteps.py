@@ -202,7 +202,8 @@ def _copier(at: Hosted) -> FileCopier:
 
 
 def _no_file(path: str, at: Hosted) -> StepError:
+    shown = at.bench.masker.mask(path)[:500]  # a part of a secret would be recognized by nobody
     return StepError(
-        f"the script file {path[:500]} is not there on runner {at.runner}, or cannot be read by its user.",
+        f"the script file {shown} is not there on runner {at.runner}, or cannot be read by its user.",
         reason=FailureReason.NOT_FOUND,
     )

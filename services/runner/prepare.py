@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from bus.logs import hide
 from domain.context.masking import MAX_LEARNED, Masker
 from domain.logs import LogLimiter, parse_limit
 from runbus.plugin import FailureReason, StepError, Stream
@@ -38,6 +39,7 @@ async def prepare(
     masker = at.masker.apart().also(secrets.values())
     if secrets.values():
         await asyncio.to_thread(masker.prepare)
+    hide(masker.mask)
     secrets = replace(secrets, learn=lambda value: _learn(masker, value))
     bench = Bench(
         runner=at.runner,
@@ -111,9 +113,14 @@ def own_work(bench: Bench) -> Work:
 
 def told(captured: Data, bench: Bench) -> Data:
     """What steps have found out, for the assignments that follow; a value that holds a secret is kept here."""
+    masker = bench.masker.by_line()  # a value is one line, of a secret of several, too
+
+    def is_open(text: str) -> bool:
+        return masker.mask(text) == text
+
     return {
         view: {
-            group: {key: value for key, value in values.items() if bench.masker.mask(value) == value}
+            group: {key: value for key, value in values.items() if is_open(key) and is_open(value)}
             for group, values in groups.items()
         }
         for view, groups in captured.items()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from domain.keys.paths import is_key_name
 from runbus.plugin import FailureReason, StepError
 from schemas.errors import ErrorCode, RunbusError
 from schemas.events import StoredKey
@@ -47,8 +48,9 @@ class Secrets:
         if path.startswith(_OPTION):
             return self._of_option(path.removeprefix(_OPTION))
         if self.keys is None:
+            shown = f"the key {path[:200]!r}" if is_key_name(path) else "a key"  # it may be the secret itself
             raise StepError(
-                f"the key {path[:200]!r} cannot be read: runner {runner} has no key storage.",
+                f"{shown} cannot be read: runner {runner} has no key storage.",
                 reason=FailureReason.AUTHENTICATION,
             )
         try:

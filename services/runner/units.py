@@ -150,6 +150,19 @@ async def _run(
 
 
 async def _carried_out(step: Step, hosted: Hosted) -> StepResult:
+    """Carry it out. What a plugin raises that is no ``Exception`` fails its step, and ends no task and no runner."""
+    try:
+        return await _done(step, hosted)
+    except Exception:
+        raise
+    except BaseException as cause:
+        task = asyncio.current_task()
+        if isinstance(cause, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise
+        raise RuntimeError(f"a plugin raised {type(cause).__name__}") from cause
+
+
+async def _done(step: Step, hosted: Hosted) -> StepResult:
     own = _OWN.get(step.plugin)
     if own is not None:
         config_type, body = own

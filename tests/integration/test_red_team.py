@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from bus.connection import Heard
 from schemas import catalog
-from schemas.api import JobPutRequest, RunRequest
+from schemas.api import ExecutionView, JobPutRequest, RunRequest
 from schemas.jobs import RunnerSelector, SelectorMode
 from schemas.nodes import NodeListRequest
 from schemas.sources import SourceDefinition, SourcePutRequest, SourceRefreshRequest
 from schemas.states import ExecutionState
-from tests.integration.test_secure_options import everything
 from tests.support.keydirs import put_key
 from tests.support.leaks import forms, found_in, secrets
+from tests.support.leakyjob import DONE, SCRIPT, write_forms
+from tests.support.overheard import files_below, overheard, stored
+from tests.support.receivers import web_receiver
 from tests.support.system import System
 from tests.support.waiting import eventually
 
@@ -28,150 +27,108 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 COUNT: Final = 100
 DMZ: Final = RunnerSelector(mode=SelectorMode.TAGS, filter="dmz")
-
-# What is printed comes in a file of forms, read by the job: nothing of it stands in the job itself.
-LEAK: Final = """\
-import json, os, random, sys, time
-forms = json.load(open(os.environ["FORMS"]))
-chance = random.Random(7)
-def byte_by_byte(data, out):
-    for at in range(len(data)):
-        out.write(data[at:at + 1]); out.flush()
-def in_pieces(data, out):
-    at = 0
-    while at < len(data):
-        size = chance.randint(1, 40)
-        out.write(data[at:at + size]); out.flush()
-        at += size
-for name, texts in forms.items():
-    value = os.environ.get("RD_OPTION_" + name.upper(), "")
-    assert value == texts[0], name
-    for number, text in enumerate(texts):
-        out = (sys.stdout, sys.stderr)[number % 2].buffer
-        data = ("[" + text + "]\\n").encode()
-        if number == 0 and len(data) < 200:
-            byte_by_byte(data, out)
-        elif number % 3 == 0:
-            in_pieces(data, out)
-        else:
-            out.write(data)
-    sys.stdout.buffer.write(json.dumps({"value": [value]}).encode() + b"\\n")
-    sys.stdout.buffer.write(repr([value]).encode() + b"\\n")
-    sys.stdout.flush()
-print("done, all of them")
-sys.stdout.flush()
-class Odd(Exception): pass
-raise Odd(*[os.environ["RD_OPTION_" + name.upper()] for name in forms])
-"""
-
-
-@asynccontextmanager
-async def overheard(system: System) -> AsyncIterator[list[bytes]]:
-    """Everything that anybody publishes, while this lasts."""
-    heard: list[bytes] = []
-
-    async def hear(message: Heard) -> None:
-        heard.append(message.subject.encode() + b" " + message.data)
-
-    await system.bus.subscribe(">", hear)
-    await system.bus.flush()
-    yield heard
-    await system.bus.flush()
-
-
-def files_below(directory: Path, *, but: set[Path]) -> bytes:
-    """All that any part has written: ledgers, the file of keys, logs, work directories."""
-    return b"".join(
-        path.read_bytes()
-        for path in sorted(directory.rglob("*"))
-        if path.is_file() and not any(path.is_relative_to(each) for each in but)
-    )
+ENV: Final = ("DMZ_PASSWORD", "api_token", "Deploy_Key")
+ALL: Final = secrets(COUNT + 6)
+"""Of options, of the runner's environment, told by the script itself."""
+OPTIONS: Final = {f"s{number}": value for number, value in enumerate(ALL[:COUNT])}
+IN_ENV: Final = dict(zip(ENV, ALL[COUNT : COUNT + 3], strict=True))
+TOLD: Final = {f"told{number}": value for number, value in enumerate(ALL[COUNT + 3 :])}
+TYPED: Final = {name: value for name, value in OPTIONS.items() if int(name[1:]) % 5 == 4}
+KEPT: Final = {name: value for name, value in OPTIONS.items() if int(name[1:]) % 2 and name not in TYPED}
+"""By the runner; the rest is the centre's."""
+NAMES: Final = {**OPTIONS, **IN_ENV, **TOLD}
 
 
 async def test_a_hundred_secrets_in_every_form_reach_nobody(system: System, tmp_path: Path) -> None:
-    names = {f"s{number}": value for number, value in enumerate(secrets(COUNT))}
-    kept = {name: value for name, value in names.items() if int(name[1:]) % 2}
     own = tmp_path / "own"
-    inputs = own / "inputs"
-    inputs.mkdir(parents=True)
-    for name, value in kept.items():
-        (own / name).write_bytes(value.encode() + b"\n")
-        (own / name).chmod(0o600)
-    said = {name: [value, *sorted(forms(value))] for name, value in names.items()}
-    (inputs / "forms.json").write_text(json.dumps(said))
-    (inputs / "nodes.sh").write_text(
-        '#!/bin/sh\nprintf \'{"n1": {"hostname": "n1", "note": "%s"}}\' "$DMZ_PASSWORD"\n'
-    )
+    for name, value in KEPT.items():
+        put_file(own / name, value)
+    put_file(own / "inputs" / "nodes.sh", '#!/bin/sh\ncat "$(dirname "$0")/nodes.json"\n')
+    attributes = {name: f"<{value}> {json.dumps(value)}" for name, value in IN_ENV.items()}
+    put_file(own / "inputs" / "nodes.json", json.dumps({"n1": {"hostname": "n1", **attributes}}))
+    count = write_forms(own / "inputs" / "forms.json", options=OPTIONS, env=IN_ENV, told=TOLD)
 
-    system.start_keyproxy()
-    await system.up("local")
-    system.start_nodesource()
-    env = {"FORMS": str(inputs / "forms.json"), "DMZ_PASSWORD": names["s0"]}
-    system.start_runner("a1", "DMZ", program=True, env=env, keys_dir=str(own))
-    await system.runners_ready("a1")
-    async with overheard(system) as heard:
-        for name in names.keys() - kept.keys():
-            await put_key(system.client, f"keys/{name}", names[name])
-        view_id = await leaked(system, names, kept)
-        await discovered(system, inputs)
-        printed = b"".join([await system.output(view_id, each) for each in ("stdout", "stderr", "runner")])
-        assert b"done, all of them" in printed
-        assert printed.count(b"[SECURE]") > sum(map(len, said.values()))
-        haystack = b"".join([*heard, printed, await everything(system)])
-    haystack += files_below(system.directory, but={own})
+    await started(system, own)
+    async with overheard(system) as heard, web_receiver() as web:
+        for name in OPTIONS.keys() - KEPT.keys() - TYPED.keys():
+            await put_key(system.client, f"keys/{name}", OPTIONS[name])
+        view = await leaked(system, web.url)
+        await discovered(system, own / "inputs")
+        await eventually(lambda: web.calls, what="the notification comes")
+        printed = b"".join([await system.output(view.id, each) for each in ("stdout", "stderr", "runner")])
+        assert DONE in printed
+        assert printed.count(b"[SECURE]") > count
+        told = [*heard, printed, await stored(system), *(call.body for call in web.calls), repr(web.calls).encode()]
+        await system.close()
+    told.append(files_below(system.directory, but=[own]))
     assert len(heard) > COUNT
-    assert found_in(haystack, names) == []
+    assert found_in(b"\n".join(told), NAMES) == []
 
 
-async def leaked(system: System, names: dict[str, str], kept: dict[str, str]) -> str:
-    options = [
-        f"{{name: {name}, secure: true, valueExposed: true, required: true, "
-        f"storagePath: {'runner' if name in kept else 'keys'}/{name}}}"
-        for name in names
-    ]
+def put_file(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode() + b"\n")
+    path.chmod(0o600)
+
+
+async def started(system: System, own: Path) -> None:
+    """Every part as a process of its own that logs all it can."""
+    for start in (system.start_registry, system.start_dispatcher, system.start_keyproxy, system.start_nodesource):
+        start(program=True, log_level="debug")
+    env = {"FORMS": str(own / "inputs" / "forms.json"), **IN_ENV}
+    await system.ready()
+    system.start_runner("a1", "DMZ", program=True, env=env, keys_dir=str(own), log_level="debug")
+    await system.runners_ready("a1")
+
+
+async def leaked(system: System, url: str) -> ExecutionView:
+    """The job's end."""
+    options = ", ".join(option(name) for name in OPTIONS)
+    commands = f"""\
+    - script: {json.dumps(SCRIPT)}
+      scriptInterpreter: python3
+      description: log in with ${{option.s0}} and ${{option.s4}}
+      errorhandler: {{exec: 'echo ${{result.message}} ${{result.reason}}', keepgoingOnSuccess: false}}
+"""
     text = f"""\
 - name: leak
   uuid: leak
+  loglevel: DEBUG
+  description: with ${{option.s0}}
   runnerSelector: {{runnerFilterMode: TAGS, filter: dmz}}
-  options: [{", ".join(options)}]
+  options: [{options}]
+  notification: {{onfailure: [{{urls: '{url}/failed', format: json}}, {{urls: '{url}/?of=${{option.s0}}'}}]}}
   sequence:
     commands:
-    - script: {json.dumps(LEAK)}
-      scriptInterpreter: python3
-"""
+{commands}"""
     await system.client.call(catalog.JOB_PUT, JobPutRequest(text=text))
-    view = await system.client.run(RunRequest(job="leak", wait_s=120.0))
+    view = await system.client.run_sealed(RunRequest(job="leak", options={**TYPED}, wait_s=120.0))
     assert view.state is ExecutionState.FAILED, view.state
-    return view.id
+    return view
+
+
+def option(name: str) -> str:
+    path = "" if name in TYPED else f", storagePath: {'runner' if name in KEPT else 'keys'}/{name}"
+    return f"{{name: {name}, secure: true, valueExposed: true, required: true{path}}}"
 
 
 async def discovered(system: System, inputs: Path) -> None:
-    """A node source that puts a secret into an attribute."""
+    """A node source that puts secrets of its runner into attributes."""
     source = SourceDefinition(
         name="script", type="script", interval_s=0.0, runner=DMZ,
         config={"file": str(inputs / "nodes.sh"), "interpreter": "/bin/sh", "format": "resourcejson"},
     )  # fmt: skip
-    await eventually(lambda: answers(system), what="nodesource answers")
     await system.client.call(catalog.SOURCE_PUT, SourcePutRequest(source=source), timeout_s=30)
-    state = (
-        await system.client.call(catalog.SOURCE_REFRESH, SourceRefreshRequest(name="script"), timeout_s=30)
-    ).state
+    refresh = SourceRefreshRequest(name="script")
+    state = (await system.client.call(catalog.SOURCE_REFRESH, refresh, timeout_s=30)).state
     assert (state.count, state.error) == (1, None)
     reply = await system.client.call(catalog.NODE_LIST, NodeListRequest(filter="n1"))
-    assert reply.nodes[0].attributes["note"] == "[SECURE]"
-
-
-async def answers(system: System) -> bool:
-    try:
-        await system.client.call(catalog.NODE_LIST, NodeListRequest(), timeout_s=1)
-    except Exception:  # noqa: BLE001  (not there yet)
-        await asyncio.sleep(0)
-        return False
-    return True
+    shown: Mapping[str, str] = reply.nodes[0].attributes
+    assert {shown[name] for name in IN_ENV} <= {"<[SECURE]> [SECURE]", '<[SECURE]> "[SECURE]"'}
 
 
 def test_the_search_finds_every_form() -> None:
-    for name, secret in {f"s{number}": value for number, value in enumerate(secrets(COUNT))}.items():
+    for name, secret in NAMES.items():
         for form in forms(secret):
             assert (name, form) in found_in(f"x{form}y".encode(), {name: secret})
         assert found_in(b"[SECURE] and nothing else", {name: secret}) == []

@@ -16,6 +16,7 @@ from xml.sax.saxutils import escape, quoteattr
 _SEED: Final = 20261128
 MIN_CHARS: Final = 6
 """What is shorter is no form to look for: it would be found in anything."""
+_END_CHARS: Final = 40
 
 _SHAPES: Final = (
     "{a}", "{a}{b}", "{a} {b}", "{a}'{b}", '{a}"{b}', "{a}\\{b}", "{a}${b}", "{a}`{b}`", "{a}&{b}<{c}>",
@@ -65,7 +66,9 @@ def forms(secret: str) -> set[str]:
         secret.replace("\\", "\\\\").replace("'", "\\'"),
         json.dumps(secret)[1:-1],
         json.dumps(secret, ensure_ascii=False)[1:-1],
-        json.dumps(json.dumps(secret))[3:-3],
+        *_json_in_json(json.dumps(secret)[1:-1]),
+        *_json_in_json(json.dumps(secret, ensure_ascii=False)[1:-1]),
+        quote(json.dumps(secret)[1:-1], safe=""),
         repr(secret)[1:-1],
         quote(secret, safe=""),
         quote(secret),
@@ -82,6 +85,13 @@ def forms(secret: str) -> set[str]:
     return {form for form in found if len(form) >= MIN_CHARS}
 
 
+def _json_in_json(text: str) -> Iterator[str]:
+    """As a second program logs the line of the first, and a third that of the second."""
+    for _ in range(2):
+        text = json.dumps(text, ensure_ascii=False)[1:-1]
+        yield text
+
+
 def _base64(data: bytes) -> Iterator[str]:
     """What of it is the same whatever stands before and behind; and the whole, as tools print it."""
     for offset in range(3):
@@ -92,10 +102,17 @@ def _base64(data: bytes) -> Iterator[str]:
 
 
 def found_in(haystack: bytes, names: dict[str, str]) -> list[tuple[str, str]]:
-    """Which secrets, by name, stand in it in which form."""
+    """Which secrets, by name, stand in it in which form; of a long one, also its two ends by themselves."""
     return [
         (name, form)
         for name, secret in names.items()
-        for form in sorted(forms(secret))
+        for form in sorted(forms(secret) | _ends(secret))
         if form.encode() in haystack
     ]  # fmt: skip
+
+
+def _ends(secret: str) -> set[str]:
+    """What is left where a text was cut in a secret before it was masked."""
+    if len(secret) < 2 * _END_CHARS or "\n" in secret:
+        return set()
+    return {secret[:_END_CHARS], secret[-_END_CHARS:]}

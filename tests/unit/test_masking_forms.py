@@ -15,6 +15,7 @@ import xml.sax.saxutils
 from collections.abc import Iterator
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -300,3 +301,18 @@ def test_there_is_an_end_to_what_is_learned(monkeypatch: pytest.MonkeyPatch) -> 
     assert masker.learn(["one1", "two2"])
     assert not masker.learn(["three3", "four4"])
     assert masker.mask("one1 two2 three3 four4") == "[SECURE] [SECURE] [SECURE] four4"
+
+
+@pytest.mark.parametrize("secret", ['it\'s "a" <b> \\ & ü', "密码密码\n🔑 and more", "one\xa0two\x1bthree~"])
+def test_what_programs_write_into_the_lines_of_others(secret: str) -> None:
+    inner = json.dumps({"v": secret})
+    masker = Masker([secret])
+    for text in (
+        json.dumps({"log": inner}), json.dumps(json.dumps({"log": inner})), urllib.parse.quote(inner, safe=""),
+        urllib.parse.quote_plus(inner), html.escape(inner), json.dumps(shlex.quote(secret)),
+        html.escape(html.escape(secret)), yaml.safe_dump({"v": secret}, width=1000),
+        yaml.safe_dump({"v": secret}, default_style='"', width=1000),
+    ):  # fmt: skip
+        masked = masker.mask(text)
+        assert "[SECURE]" in masked, text
+        assert len(masked) < len(text), text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -16,6 +17,7 @@ from runbus.plugin import KeyEntry, KeyFailure, KeyStorage, KeyStorageError
 from schemas.keys import KeyStorageInfo
 from schemas.states import Instant
 from services.runner.keystorage.entries import in_order
+from services.runner.keystorage.guardwords import OwnWords, is_outside, open_settings
 from services.runner.keystorage.settings import StorageSettings, converted, digest_of, secrets_of
 
 log = structlog.get_logger("runner")
@@ -48,6 +50,8 @@ class GuardedStorage:
         self.secrets = secrets_of(settings, plugin)
         self.health = StorageHealth(provider=settings.type, path=settings.path)
         self._masker = Masker(self.secrets)
+        self._is_outside = is_outside(plugin)
+        self._words = OwnWords(plugin, open_settings(config, plugin.secret_settings))
         self._deadline_s = deadline_s
         self.storage = self._made(plugin, config)
 
@@ -91,7 +95,7 @@ class GuardedStorage:
     async def check(self) -> StorageHealth:
         """Ask it whether it answers; never raises."""
         try:
-            await self._asked(self.storage.check, "")
+            await self._asked(lambda: self.storage.check(), "")  # noqa: PLW0108  (it may have none)
         except KeyStorageError as error:
             health = StorageHealth(
                 provider=self.settings.type, path=self.path, problem=error.message, reason=error.reason,
@@ -107,7 +111,7 @@ class GuardedStorage:
     async def close(self) -> None:
         """Close it; what goes wrong is logged."""
         try:
-            await self._asked(self.storage.close, "")
+            await self._asked(lambda: self.storage.close(), "")  # noqa: PLW0108  (it may have none)
         except KeyStorageError as error:
             log.warning("keys.not_closed", storage=self.settings.label, problem=error.message)
 
@@ -115,34 +119,39 @@ class GuardedStorage:
         make: Callable[[Any], KeyStorage] = plugin
         try:
             return make(config)
-        except KeyStorageError as error:
-            raise KeyStorageError(self._masker.mask(error.message), reason=error.reason) from None
-        except (Exception, SystemExit) as cause:  # noqa: BLE001  (a foreign plugin may raise anything)
-            raise self._foreign("", cause) from None
+        except BaseException as cause:  # noqa: BLE001  (a foreign plugin may raise anything)
+            raise self._failed("", cause) from None
 
     async def _asked(self, call: Callable[[], Awaitable[T]], path: str) -> T:
+        limit = asyncio.timeout(self._deadline_s)
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with limit:
                 return await call()
-        except KeyStorageError as error:
-            raise KeyStorageError(self._masker.mask(error.message), reason=error.reason) from None
-        except TimeoutError:
-            text = f"it had not answered after {self._deadline_s:g} s. Is the provider up?"
-            raise self._error(path, text, KeyFailure.TIMEOUT) from None
-        except asyncio.CancelledError as cause:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            raise self._foreign(path, cause) from None
-        except (Exception, SystemExit) as cause:  # noqa: BLE001  (a foreign plugin may raise anything)
-            raise self._foreign(path, cause) from None
+        except BaseException as cause:  # noqa: BLE001  (KeyboardInterrupt would end the runner, and tell its text)
+            if isinstance(cause, TimeoutError) and limit.expired():
+                text = f"it had not answered after {self._deadline_s:g} s. Is the provider up?"
+                raise self._error(path, text, KeyFailure.TIMEOUT) from None
+            if isinstance(cause, asyncio.CancelledError) and _is_cancelled():
+                raise asyncio.CancelledError from None
+            raise self._failed(path, cause) from None
+
+    def _failed(self, path: str, cause: BaseException) -> KeyStorageError:
+        """The error of an exception: its own where it is one, without what it must not tell."""
+        told = vars(cause) if isinstance(cause, KeyStorageError) else {}
+        message, reason = told.get("message"), told.get("reason")
+        if not isinstance(message, str) or not isinstance(reason, KeyFailure):
+            return self._foreign(path, cause)
+        message = self._masker.mask(message)
+        if self._is_outside:
+            log.debug("keys.refused", storage=self.settings.label, reason=reason, at=_place(cause))
+            message = self._words.told(message, path)
+        return KeyStorageError(message, reason=reason)
 
     def _foreign(self, path: str, cause: BaseException) -> KeyStorageError:
         """The exception's own text may hold a value: neither the error nor the log has it, but the place."""
-        log.error("keys.failed", storage=self.settings.label, error=type(cause).__name__, at=_place(cause))
-        return self._error(
-            path, f"its plugin failed ({type(cause).__name__}); the runner's log says where", KeyFailure.FAILED
-        )
+        name = _name(cause)
+        log.error("keys.failed", storage=self.settings.label, error=name, at=_place(cause))
+        return self._error(path, f"its plugin failed ({name}); the runner's log says where", KeyFailure.FAILED)
 
     def _error(self, path: str, why: str, reason: KeyFailure) -> KeyStorageError:
         key = f": key {path[:200]!r}" if path else ""
@@ -152,9 +161,34 @@ class GuardedStorage:
         return in_order(self._mounted(entry) for entry in found if is_path(entry.path))
 
     def _mounted(self, entry: KeyEntry) -> KeyEntry:
+        if self._is_outside:
+            entry = self._checked(entry)
         if not self.path:
             return entry
         return msgspec.structs.replace(entry, path=f"{self.path}/{entry.path}".removesuffix("/"))
+
+    def _checked(self, entry: KeyEntry) -> KeyEntry:
+        """An entry of an outside plugin, without what that is asked with. Raises where it is none."""
+        entry = msgspec.convert(msgspec.to_builtins(entry), KeyEntry)
+        mask = self._masker.mask
+        return msgspec.structs.replace(
+            entry, path=mask(entry.path), meta={mask(name): mask(value) for name, value in entry.meta.items()}
+        )  # fmt: skip
+
+
+def _is_cancelled() -> bool:
+    """Whether it was the task that was cancelled, and not the plugin that raised that by itself."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+def _name(cause: BaseException) -> str:
+    """The name of an exception's class; of one that was made at run time, that of its base: it may be anything."""
+    for each in type(cause).__mro__:
+        name = each.__name__
+        if getattr(sys.modules.get(each.__module__), name, None) is each:
+            return name
+    return BaseException.__name__
 
 
 def _place(cause: BaseException) -> str:

@@ -10,7 +10,8 @@ from services.runner.keystorage.aws.api import errors, unparsable
 from services.runner.keystorage.aws.config import AwsConfig
 
 NO_ANSWER: Final = "the answer is none of this service; is a proxy in between, or is endpoint wrong?"
-_CODE: Final = re.compile(r"[A-Za-z][A-Za-z.]{0,79}\Z")
+_CODE: Final = re.compile(r"[A-Z][A-Za-z]{0,60}(?:Exception|Error|Failure|Fault|Unavailable|SlowDown)\Z")
+"""What is a code by its end; any other word of an answer may be anything, unless it is one of those known here."""
 _NOT_FOUND: Final = "ResourceNotFoundException"
 _CODES: Final = {
     _NOT_FOUND: KeyFailure.NOT_FOUND,
@@ -89,7 +90,7 @@ def code_of(cause: Exception) -> str:
     if not isinstance(cause, errors.ClientError):
         return ""
     code = str(cause.response.get("Error", {}).get("Code", "")).rpartition("#")[2]
-    return code if _CODE.match(code) else ""
+    return code if code in _CODES or code in _THROTTLED or _CODE.match(code) else ""
 
 
 def reason_of(code: str) -> KeyFailure | None:

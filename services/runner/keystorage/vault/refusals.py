@@ -59,7 +59,7 @@ def no_mount(config: VaultConfig, mount: str) -> KeyStorageError:
 def wrong_mount(config: VaultConfig, mount: str, kind: str, version: int) -> KeyStorageError | None:
     """The error of a mount that is not what the settings say; None where it is."""
     if kind not in ("kv", "generic"):
-        text = f"the mount {mount} of {shown(config)} is no KV engine ({kind[:40]}). Correct secretBackend"
+        text = f"the mount {mount} of {shown(config)} is no KV engine. Correct secretBackend"
         return KeyStorageError(text, reason=KeyFailure.CONFIGURATION)
     if version == config.engine_version:
         return None
