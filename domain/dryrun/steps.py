@@ -30,6 +30,7 @@ from domain.workflow.scripts import (
 from schemas.events import Assignment
 from schemas.jobs import Flow, JobDefinition, Step
 from schemas.nodes import Node
+from schemas.options import Option
 
 EXECUTION = "EXECUTION"
 RUNNER = "RUNNER"
@@ -85,12 +86,12 @@ def steps_of(job: JobDefinition, plan: Plan, *, settings: Mapping[str, str] | No
         job=job.ref, flow=job.flow, dispatch=dispatch, context=plan.context, calls=plan.calls,
         log_level=job.log_level, settings=dict(settings or {}),
     )  # fmt: skip
-    secure = dict.fromkeys(plan.options.exposed, _SECURE)
+    secure = _placeholders(job.options, exposed=True)
     work = _Work(
         steps=job.steps, flow=job.flow, nodes=dispatch.nodes if dispatch else [own_node()],
         threads=dispatch.threads if dispatch else 1, keepgoing=dispatch.keepgoing if dispatch else False,
     )  # fmt: skip
-    private = dict.fromkeys(plan.options.private, _SECURE)
+    private = _placeholders(job.options, exposed=False)
     yield from _Walk(assignment, private).units(work, scope_of(assignment, secure))
 
 
@@ -139,7 +140,7 @@ class _Walk:
         job = called_facts(self._assignment, called)
         caller = Caller(scope, private=self._private)
         arguments = arguments_for(called, call, caller, node=node, extra=None)
-        values = called_values(called.options, arguments, job=job, scope=scope)
+        values = called_values(_unjudged(called.options), arguments, job=job, scope=scope)
         own = [node] if step.node_step else work.nodes
         dispatch = called.dispatch
         inner = _Work(
@@ -152,9 +153,22 @@ class _Walk:
 
 
 def _hidden(values: OptionValues) -> OptionValues:
+    stored = [name for name, key in values.stored.items() if key.exposed]
     return OptionValues(
-        values.plain, dict.fromkeys(values.exposed, _SECURE), {}, values.stored, values.delimiters
+        values.plain, dict.fromkeys([*values.exposed, *stored], _SECURE), {}, values.stored, values.delimiters
     )  # fmt: skip
+
+
+def _placeholders(options: Sequence[Option], *, exposed: bool) -> dict[str, str]:
+    """Of every secure option that a run gives a value to, or may: here none is known."""
+    return {each.name: _SECURE for each in options if each.secure and each.value_exposed is exposed}
+
+
+def _unjudged(options: Sequence[Option]) -> list[Option]:
+    """Options of a called job: what stands for a secure value here is not what it allows."""
+    return [
+        msgspec.structs.replace(each, regex=None, enforced=False) if each.secure else each for each in options
+    ]  # fmt: skip
 
 
 def _unresolved(step: Step, at: StepPlace) -> list[str]:

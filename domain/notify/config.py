@@ -20,6 +20,9 @@ MAX_TARGETS: Final = 100
 """URLs of one notification, or addresses."""
 
 _REFERENCE: Final = re.compile(r"\$\{[^\s}]+\}")
+_OPTION: Final = re.compile(r"\$\{(?:unquoted)?(?:option|secureOption)\.")
+_SHOWN_REFERENCES: Final = 5
+_REFERENCE_CHARS: Final = 80
 _BETWEEN_ADDRESSES: Final = re.compile(r"[,;\s]+")
 _ADDRESS: Final = re.compile(
     r"[^\s@<>()\[\],;:\\\"\x00-\x1f\x7f]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?"
@@ -135,6 +138,21 @@ def url_fault(url: str) -> str:
     if parts.scheme.lower() not in {"http", "https"}:
         return "is neither http nor https"
     return "" if parts.hostname else "names no host"
+
+
+def unfilled(url: str) -> str:
+    """What a URL still asks for with its references filled in, as a fault; nothing where it asks for nothing.
+
+    It names the references, which the job has and no value could be: in values ``$`` and ``{`` are percent-encoded.
+    """
+    if "${" not in url:
+        return ""
+    found = list(dict.fromkeys(_REFERENCE.findall(url)))
+    if not found:
+        return "holds '${' and no whole reference"
+    names = ", ".join(each[:_REFERENCE_CHARS] for each in found[:_SHOWN_REFERENCES])
+    secure = " (a notification is given no secure option)" if any(map(_OPTION.match, found)) else ""
+    return f"holds {names}, for which there is no value{secure}"
 
 
 def shown(url: str) -> str:

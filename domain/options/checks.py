@@ -7,6 +7,7 @@ from typing import Final
 
 from domain.nodes.javaregex.pattern import JavaPattern
 from domain.nodes.javaregex.source import PatternError, TooCostlyError
+from domain.options.fits import unfit_of
 from schemas.options import Option
 
 _MAX_SHOWN: Final = 20
@@ -27,8 +28,8 @@ def problem_of(option: Option, value: str | Sequence[str] | None, allowed: Seque
         given = _split(option, value or "")
     if not given:
         return "is required: give it a value" if option.required and not option.is_stored else None
-    if any("\x00" in part for part in given):
-        return "holds a NUL character, which neither arguments nor the environment can: leave it out"
+    if unfit := unfit_of(option, value if isinstance(value, str) else option.separator.join(given)):
+        return unfit
     if option.enforced:
         return _outside(option, given, allowed)
     return _unmatched(option, given) if option.regex else None

@@ -74,7 +74,7 @@ def resolve_options(
     ``job`` is the job context, for storage paths; ``global_values`` fill ``${globals.x}`` in values;
     ``remote_values`` are what the ``values_url`` of an option has given, by its name.
     Raises ``unknown_option`` where all that is wrong are names, else ``invalid_option``;
-    ``details.problems`` lists everything.
+    ``details.problems`` lists everything: ``option``, ``problem``, and ``secure`` where the option is.
     """
     ordered = sorted(options, key=in_order)
     unknown = _unknown(ordered, given)
@@ -84,7 +84,7 @@ def resolve_options(
         if problem := problem_of(option, _given(option, given), allowed):
             problems.append((option.name, problem))
     if unknown or problems:
-        raise _refused(unknown, problems)
+        raise _refused(unknown, problems, secure={option.name for option in ordered if option.secure})
     return _sorted_values(ordered, given, DataContext.of({"globals": global_values or {}}), job or {})
 
 
@@ -140,9 +140,12 @@ def _hint(name: str, known: set[str]) -> str:
     return f"is unknown: the job has {', '.join(map(_sendable, sorted(known)))}"
 
 
-def _refused(unknown: list[tuple[str, str]], problems: list[tuple[str, str]]) -> RunbusError:
+def _refused(unknown: list[tuple[str, str]], problems: list[tuple[str, str]], *, secure: set[str]) -> RunbusError:
     found = [*unknown, *problems]
-    told = [{"option": _sendable(name), "problem": problem} for name, problem in found[:MAX_PROBLEMS]]
+    told: list[dict[str, str | bool]] = [
+        {"option": _sendable(name), "problem": problem, **({"secure": True} if name in secure else {})}
+        for name, problem in found[:MAX_PROBLEMS]
+    ]
     lines = [f"option {each['option']!r} {each['problem']}" for each in told]
     if len(found) > MAX_PROBLEMS:
         lines.append(f"... and {len(found) - MAX_PROBLEMS} more problems")

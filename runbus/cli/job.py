@@ -11,7 +11,8 @@ import msgspec
 from runbus.cli import exits
 from runbus.cli.context import Options, SharedCommand
 from runbus.cli.follow import start
-from runbus.cli.optionvalues import option_values
+from runbus.cli.jobcheck import print_warnings
+from runbus.cli.optionvalues import Values, option_values, require_fit, say_how, values_in_clear
 from runbus.cli.render import Column, print_facts, print_json, print_table, sentence
 from runbus.cli.run import RunForm
 from runbus.cli.session import Session, connected
@@ -19,6 +20,7 @@ from runbus.cli.steps import step_facts
 from runbus.cli.values import limit_options, node_options, target_options
 from schemas import catalog
 from schemas.api import Done, JobList, JobListRequest, JobRemoveRequest, JobShowRequest
+from schemas.errors import ErrorCode, RunbusError
 from schemas.jobs import JobDefinition, RunnerSelector, SelectorMode
 from schemas.options import Option
 
@@ -144,9 +146,37 @@ def run(
       runbus job run shop/deploy -- -version 1.7
     """  # noqa: D301  (click reads the backspace as "do not fold this paragraph")
     form = msgspec.convert(given, RunForm)
-    request = form.request(job=name, options=option_values(options_given, secure_option, words))
+    in_clear = values_in_clear(options_given, words)
+    values = option_values(options_given, secure_option, words)
+    request = form.request(job=name, options=values)
+
+    async def work(session: Session) -> int:
+        if values:
+            await _look_at(session, name, values, in_clear)
+        try:
+            return await start(session, request, detach=form.detach)
+        except RunbusError as error:
+            raise say_how(error, values) from None
+
     options = ctx.find_object(Options) or Options()
-    ctx.exit(connected(options, lambda session: start(session, request, detach=form.detach)))
+    ctx.exit(connected(options, work))
+
+
+async def _look_at(session: Session, name: str, values: Values, in_clear: Values) -> None:
+    """Refuse secure values in arguments before anything is sent; where the job cannot be had, warn of them."""
+    try:
+        job = await session.call(catalog.JOB_SHOW, JobShowRequest(project=session.project, job=name))
+    except RunbusError as error:
+        if error.code in (ErrorCode.UNKNOWN_JOB, ErrorCode.UNKNOWN_PROJECT):
+            raise
+        if in_clear:
+            names = ", ".join(map(repr, in_clear))
+            print_warnings(
+                [f"whether {names} of this job is secure could not be looked up: a secure value has no place in an "
+                 "argument, use --secure-option NAME"]
+            )  # fmt: skip
+        return
+    require_fit(job, values, in_clear)
 
 
 @click.command(cls=SharedCommand)

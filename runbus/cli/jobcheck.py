@@ -90,14 +90,16 @@ def check(options: Options, files: tuple[str, ...]) -> None:
 
 def _check(file: str, project: str) -> Checked:
     from domain.jobfile import read_job_file  # noqa: PLC0415  (brings the YAML parser, which 'put' leaves to others)
+    from domain.options.secure import without_secure_defaults  # noqa: PLC0415  (as above)
 
     try:
         read = read_job_file(read_text(file), project=project, file=file_name(file))
     except RunbusError as error:
         problems = error.details.get("problems") or [{"line": 0, "column": 0, "path": "", "text": error.message}]
         return Checked(file=file_name(file), problems=problems)
+    jobs = list(map(without_secure_defaults, read.jobs))
     return Checked(
-        file=file_name(file), jobs=read.jobs, warnings=[*read.warnings, *strange_steps(read.jobs, file_name(file))]
+        file=file_name(file), jobs=jobs, warnings=[*read.warnings, *strange_steps(read.jobs, file_name(file))]
     )
 
 

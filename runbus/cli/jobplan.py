@@ -18,8 +18,9 @@ from runbus.cli.context import Options, SharedCommand
 from runbus.cli.failure import clean
 from runbus.cli.jobcheck import file_name, print_warnings, read_text, strange_steps
 from runbus.cli.jobplankeys import PlannedKey, fleet_warnings, key_lines, key_notes, planned_keys
+from runbus.cli.jobplansecure import lenient, marked, secure_options
 from runbus.cli.nodesfile import nodes_of_file
-from runbus.cli.optionvalues import option_values
+from runbus.cli.optionvalues import option_values, require_fit, values_in_clear
 from runbus.cli.render import print_facts, print_json, sentence
 from schemas.jobs import JobDefinition, NodeDispatch
 from schemas.nodes import Node
@@ -36,6 +37,8 @@ class PlanView(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
     threads: int
     timeout_s: float | None
     options: dict[str, str]
+    secure: dict[str, str]
+    """The secure options, and in words where each takes its value from."""
     keys: list[PlannedKey]
     """Which keys options take their values from, and who reads them where."""
     steps: list[StepOnNode]
@@ -81,8 +84,11 @@ def plan(  # noqa: PLR0913, PLR0917 (what the command line can say)
     chosen = _chosen(jobs, job, file)
     lookups = FileLookups([*jobs, *chain(*others)], _nodes(nodes_file))
     asked = _asked(chosen, node_filter)
-    run = Run(execution="EXECUTION", project=project, options=option_values(given, secure, ()), nodes=asked)
-    planned = asyncio.run(plan_job(chosen, run, lookups))
+    in_clear = values_in_clear(given, ())
+    values = option_values(given, secure, ())
+    require_fit(chosen, values, in_clear)
+    run = Run(execution="EXECUTION", project=project, options=values, nodes=asked)
+    planned = asyncio.run(plan_job(lenient(chosen, values), run, lookups))
     steps = list(steps_of(chosen, planned))
     warnings = [warning for each in files for warning in each.warnings] + strange_steps([chosen], file_name(file))
     warnings += planned.warnings
@@ -99,7 +105,7 @@ def plan(  # noqa: PLR0913, PLR0917 (what the command line can say)
     print_facts(_facts(chosen, planned, keys))
     for block in _blocks(steps):
         click.echo()
-        print_facts(_step_facts(block, with_env=with_env))
+        print_facts(_step_facts(block, chosen, with_env=with_env))
     for note in notes:
         click.echo(f"note: {note}", err=True)
 
@@ -145,6 +151,7 @@ def _view(
         threads=dispatch.threads if dispatch else 1,
         timeout_s=planned.timeout_s,
         options=planned.context.get("option", {}),
+        secure=secure_options(job, planned),
         keys=keys,
         steps=steps,
         notes=notes,
@@ -156,7 +163,9 @@ def _facts(job: JobDefinition, planned: Plan, keys: Sequence[PlannedKey]) -> Ite
     dispatch = planned.dispatch
     yield "job", job.ref.path
     yield "runs on", "the Local Runner" if planned.tags.is_local else f"a runner of {planned.tags}"
-    yield "options", "\n".join(f"{name}={value}" for name, value in planned.context.get("option", {}).items())
+    plain = (f"{name}={value}" for name, value in planned.context.get("option", {}).items())
+    secure = (f"{name}: {text}" for name, text in secure_options(job, planned).items())
+    yield "options", "\n".join([*plain, *secure])
     yield "keys", "\n".join(key_lines(keys))
     if dispatch is None:
         yield "nodes", "none: on the runner itself"
@@ -187,7 +196,7 @@ def _blocks(steps: Sequence[StepOnNode]) -> list[_Block]:
     return list(found.values())
 
 
-def _step_facts(block: _Block, *, with_env: bool) -> Iterator[tuple[str, str]]:
+def _step_facts(block: _Block, job: JobDefinition, *, with_env: bool) -> Iterator[tuple[str, str]]:
     step, count = block.first, len(block.nodes)
     title = f"step {step.place.removesuffix('e')}"
     others = f"likewise on {count - 1:,} more" if count > 1 else ""
@@ -197,7 +206,7 @@ def _step_facts(block: _Block, *, with_env: bool) -> Iterator[tuple[str, str]]:
     yield "  script", _shortened(step.script) or step.source
     for name, value in step.config.items():
         yield f"  {clean(name)}", str(value)
-    yield "  unknown", ", ".join(step.unresolved)
+    yield "  unknown", ", ".join(step.unresolved if "/" in step.place else marked(step.unresolved, job))
     if with_env:
         yield "  env", "\n".join(f"{name}={value}" for name, value in sorted(step.environment.items()))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from bus.bucket import Bucket
 from bus.follow import Follower
+from domain.options.secure import without_secure_defaults
 from schemas.errors import ErrorCode, RunbusError
 from schemas.jobs import JobDefinition
 
@@ -66,7 +67,7 @@ class JobStore:
         return sorted(self._jobs.get(project, {}).values(), key=lambda job: (job.group, job.name))
 
     async def put(self, jobs: list[JobDefinition]) -> tuple[list[JobDefinition], list[JobDefinition]]:
-        """Store jobs; returns which are new and which were there.
+        """Store jobs, without the defaults of secure options; returns which are new and which were there.
 
         Raises ``already_exists``, and stores none, where a path belongs to a job of another uuid.
         """
@@ -75,7 +76,7 @@ class JobStore:
             self._require_path_free(job)
         created: list[JobDefinition] = []
         updated: list[JobDefinition] = []
-        for job in jobs:
+        for job in map(without_secure_defaults, jobs):
             known = job.uuid in self._jobs.get(job.project, {})
             await self._bucket.put(f"{job.project}.{job.uuid}", job)
             (updated if known else created).append(job)
@@ -101,5 +102,6 @@ class JobStore:
         if job is None:
             self._jobs.get(project, {}).pop(uuid, None)
         else:
-            self._jobs.setdefault(project, {})[uuid] = job
+            # of what an earlier version has stored, too
+            self._jobs.setdefault(project, {})[uuid] = without_secure_defaults(job)
         self._on_change(project, uuid)

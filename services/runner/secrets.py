@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from domain.keys.paths import is_key_name
-from runbus.plugin import FailureReason, StepError
+from domain.options.fits import unfit_text, unfit_variable
+from runbus.plugin import FailureReason, KeyFailure, StepError
 from schemas.errors import ErrorCode, RunbusError
 from schemas.events import StoredKey
 from services.runner.keyuse import ReadsKeys, Use
@@ -82,23 +83,45 @@ class OptionKeys:
 async def read_options(stored: Mapping[str, StoredKey], keys: ReadsKeys, use: Use) -> OptionKeys:
     """Read the keys of options, all at once.
 
-    Raises ``invalid_option`` for a required one that cannot be read; any other is left without a value, and told.
+    Raises ``invalid_option`` for a required one that cannot be read, is empty, or that no process can be given; any
+    other is left without a value, and told.
     """
     found = OptionKeys({}, {}, [])
     answers = await asyncio.gather(
         *(keys.read(key.path.removeprefix("/"), use) for key in stored.values()), return_exceptions=True
     )
     for (name, key), answer in zip(stored.items(), answers, strict=True):
-        if isinstance(answer, str):
-            (found.exposed if key.exposed else found.private)[name] = answer
-        elif not isinstance(answer, RunbusError):
+        if isinstance(answer, BaseException) and not isinstance(answer, RunbusError):
             raise answer
+        fault = answer if isinstance(answer, RunbusError) else _unusable(name, key, answer)
+        if fault is None:
+            (found.exposed if key.exposed else found.private)[name] = str(answer)
         elif key.required:
             raise RunbusError(
                 ErrorCode.INVALID_OPTION,
-                f"option {name!r} takes its value from a key: {answer.message} Mend that, or give it a value.",
-                details={**answer.details, "option": name, "path": key.path},
+                f"option {name!r} takes its value from a key: {fault.message} Mend that, or give it a value.",
+                details={**fault.details, "option": name, "path": key.path},
             )
         else:
-            found.unread.append(f"option {name!r} has no value: {answer.message}")
+            found.unread.append(f"option {name!r} has no value: {fault.message}")
     return found
+
+
+def _unusable(name: str, key: StoredKey, value: str) -> RunbusError | None:
+    """What is wrong with a value that could be read: scripts could not be given it, and no step would start."""
+    if not value:
+        return _fault(key, "is empty", KeyFailure.NO_KEY)
+    if not key.exposed:
+        return None
+    if why := unfit_text(value):
+        return _fault(key, why, KeyFailure.MALFORMED)
+    if why := unfit_variable(name, value, secure=True):
+        return _fault(key, why, KeyFailure.TOO_LARGE)
+    return None
+
+
+def _fault(key: StoredKey, why: str, reason: KeyFailure) -> RunbusError:
+    path = key.path.removeprefix("/")
+    return RunbusError(
+        ErrorCode.KEY_UNAVAILABLE, f"the value of key {path!r} {why}.", details={"key": path, "reason": reason}
+    )

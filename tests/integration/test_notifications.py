@@ -172,6 +172,22 @@ async def test_a_failing_receiver_is_tried_again_and_a_refusing_one_is_not(syste
     assert "/hook" not in await remark(system, "e3"), "the path of a webhook may be its secret"
 
 
+async def test_a_reference_that_is_never_filled_in_is_named(system: System, web: WebReceiver) -> None:
+    await up(system)
+    hook = webhook(web, Trigger.SUCCESS, "/hidden/${option.tok}?of=${job.name}&user=${job.nobody}")
+    await (await Story(system, "e1", hook).is_queued()).ends()
+
+    async def is_told() -> bool:
+        return bool(await remark(system, "e1"))
+
+    await eventually(is_told, what="it is given up")
+    told = await remark(system, "e1")
+    assert "was given up after 1 try: " in told
+    assert "holds ${option.tok}, ${job.nobody}, for which there is no value (a notification is given no" in told
+    assert "hidden" not in told
+    assert not web.calls
+
+
 async def remark(system: System, execution: str) -> str:
     """What the execution's log says of its notifications."""
     return (await system.output(execution, "runner")).decode()

@@ -6,6 +6,7 @@ import uuid
 from typing import Any, Final
 
 from domain.jobfile.notes import Notes, Place, Refused
+from domain.jobfile.read.exposed import tell_of_arguments
 from domain.jobfile.read.fields import Fields, Kept, Table, Unknown, read_map, without_effect
 from domain.jobfile.read.limits import log_limit, log_limit_of, retry, retry_of
 from domain.jobfile.read.nodes import dispatch, idle_settings, node_dispatch, nodefilters
@@ -15,6 +16,7 @@ from domain.jobfile.read.plugins import Plugins, plugins
 from domain.jobfile.read.schedule import schedule, time_zone
 from domain.jobfile.read.selector import runner_selector
 from domain.jobfile.read.steps import sequence
+from domain.jobfile.read.together import look_at
 from domain.jobfile.read.values import (
     boolean,
     duration,
@@ -181,7 +183,7 @@ def _definition(fields: Fields, project: str) -> JobDefinition:
     group, name = fields.get("group", ""), fields.get("name")
     given = _given_uuid(fields)
     steps, flow = fields.get("sequence", ([], Flow()))
-    return JobDefinition(
+    job = JobDefinition(
         uuid=given or made_uuid(project, f"{group}/{name}" if group else name),
         has_uuid=given is not None,
         name=name,
@@ -200,6 +202,9 @@ def _definition(fields: Fields, project: str) -> JobDefinition:
         average_duration_threshold=fields.get("notifyAvgDurationThreshold", ""),
         extras=_extras(fields),
     )
+    look_at(job, fields)
+    tell_of_arguments(job, fields)
+    return job
 
 
 def _given_uuid(fields: Fields) -> str | None:

@@ -10,6 +10,7 @@ import yaml
 
 from domain.jobfile.notes import Place, Refused
 from domain.jobfile.read.fields import Fields, Kept, Table, Unknown, one_or_more, read_list, read_map
+from domain.jobfile.read.storagepath import storage_path
 from domain.jobfile.read.values import (
     boolean,
     filled_text,
@@ -30,7 +31,6 @@ from domain.options.order import in_order
 from schemas.options import DEFAULT_DELIMITER, Option
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,255}\Z")
-_STORED: Final = re.compile(r"/?(?:keys|runner)/.|.*\$\{")
 
 
 def _name(place: Place) -> str:
@@ -53,13 +53,6 @@ def _regex(place: Place) -> str | None:
             raise Refused(f"{quoted(value)} is no valid regex: {error}; correct it") from None
         except TooCostlyError as error:
             place.warn(f"values cannot be checked against it: {error}")
-    return value
-
-
-def _storage_path(place: Place) -> str | None:
-    value = trimmed_text(place)
-    if value and not _STORED.match(value):
-        raise Refused(f"{quoted(value)} is no path of a key; it begins with 'keys/' or 'runner/'")
     return value
 
 
@@ -86,7 +79,7 @@ OPTION_FIELDS: Final[Table] = {
     "multivalueAllSelected": flag,
     "secure": flag,
     "valueExposed": flag,
-    "storagePath": _storage_path,
+    "storagePath": storage_path,
     "isDate": boolean,
     "dateFormat": some_text,
     "hidden": boolean,
@@ -152,6 +145,11 @@ def _check(option: Option, fields: Fields) -> None:
         )
     if option.storage_path and not option.secure:
         fields.places["storagePath"].warn("without effect: only secure options take their value from a key")
+    if option.secure and option.value is not None:
+        fields.places["value"].warn(
+            "without effect, and not stored: a secure option has no default, which anybody could read; store the "
+            "value as a key, name it with 'storagePath', and take it out of the file"
+        )
 
 
 def _normal(option: Option, fields: Fields) -> Option:

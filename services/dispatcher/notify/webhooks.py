@@ -9,7 +9,7 @@ from typing import Final
 
 import httpx
 
-from domain.notify.config import Method, shown, url_fault, webhook_of
+from domain.notify.config import Method, shown, unfilled, url_fault, webhook_of
 from domain.notify.payload import Body, body_of, headers_of
 from domain.notify.retries import Verdict, retry_after_s, verdict_of
 from domain.notify.signature import HEADER, signature
@@ -38,7 +38,7 @@ class Webhooks:
     async def send(self, task: NotificationTask, name: str) -> None:
         """One request, with redirects within its host. Raises ``NotificationError``; no URL stands in its text."""
         url = task.target
-        if fault := ("holds a reference that has no value" if "${" in url else url_fault(url)):
+        if fault := unfilled(url) or url_fault(url):
             raise NotificationError(f"the URL {shown(url)} {fault}: correct it in the job.", permanent=True)
         request = self._request(task, name)
         try:
