@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import click
 
-from domain.logs import secrets_of_environment
 from runbus.cli.context import Options, SharedCommand
 from runbus.cli.jobcheck import print_warnings
 from runbus.cli.nodesview import document_options, form_of, print_reply
@@ -20,7 +19,7 @@ from schemas.errors import ErrorCode, RunbusError
 from schemas.nodes import NodeListReply
 from schemas.runners import PluginInfo
 from services.runner.discovery import Discoverer, Question
-from services.runner.environment import inherited
+from services.runner.environment import inherited, secrets_of
 from services.runner.inventory import PluginInventory
 from services.runner.keystorage.opening import open_storage
 from services.runner.keyuse import OwnKeys
@@ -65,12 +64,13 @@ def discover(options: Options, /, kind: str, **given: Any) -> None:
 
 
 def _discovered(question: Question, settings: RunnerSettings) -> Discovered:
-    plugins, env = PluginInventory(HERE), inherited()
+    plugins = PluginInventory(HERE)
     plugins.load()
     storage = open_storage(settings, plugins)
     discoverer = Discoverer(
-        runner=HERE, plugins=plugins, keys=OwnKeys(storage, HERE), env=env,
-        env_secrets=[*secrets_of_environment(env), *storage.secrets],
+        runner=HERE, plugins=plugins, keys=OwnKeys(storage, HERE),
+        env=inherited(without=storage.variables),
+        env_secrets=[*secrets_of(variables=storage.variables), *storage.secrets],
     )  # fmt: skip
     try:
         return asyncio.run(discoverer.discover(question))

@@ -21,7 +21,6 @@ from bus.logs import hide
 from bus.sealing import SealingKey
 from domain.context.masking import Masker
 from domain.ids import new_execution_id
-from domain.logs import secrets_of_environment
 from schemas import catalog
 from schemas.api import (
     ConfigureRequest,
@@ -40,7 +39,7 @@ from schemas.tokens import own_tag
 from schemas.version import VERSION
 from services.runner.assignment import carry_out
 from services.runner.discovery import Discoverer
-from services.runner.environment import inherited
+from services.runner.environment import inherited, secrets_of
 from services.runner.intake import Intake, open_sets
 from services.runner.inventory import PluginInventory
 from services.runner.keyanswers import KeyAnswers
@@ -54,7 +53,7 @@ from services.runner.scope import own_node
 from services.runner.settings import RunnerSettings
 from services.runner.slots import Slots
 from services.runner.tagrequests import TagRequests
-from services.runner.workdir import WorkDirs
+from services.runner.workdir import WorkDirs, require_writable
 from services.runner.workplace import Workplace
 
 NAME: Final = "runner"
@@ -70,6 +69,7 @@ log = structlog.get_logger(NAME)
 async def run(settings: RunnerSettings, stop: StopSignal) -> int:
     """Work until told to stop. Ready once registered and bound to the sets in use."""
     sys.setswitchinterval(_TURN_S)
+    require_writable(settings.work_dir)
     plugins = PluginInventory(settings.runner_id)
     plugins.load()
     storage = open_storage(settings, plugins)
@@ -109,8 +109,8 @@ class Runner:
         self._work_dirs = WorkDirs(settings.work_dir)
         self._answerer = Answerer(bus, f"{NAME} {self._id}")
         self._groups = GroupFile.open(settings.group_file)
-        env = {name: value for name, value in inherited().items() if name not in storage.variables}
-        env_secrets = [*secrets_of_environment(env), *storage.secrets]
+        env = inherited(without=storage.variables)
+        env_secrets = [*secrets_of(variables=storage.variables, nats_url=settings.nats_url), *storage.secrets]
         centre = CentreKeys(bus, self._subjects, self._sealing, self._id, self._instance)
         keys = Keys(self._storage, centre, KeyAudit(bus, self._subjects, self._id), self._id)
         self._workplace = Workplace(

@@ -121,3 +121,12 @@ class NodeSide:
         self.secret = hosted.secret
         self.write = hosted.write
         self.run_process = hosted.run_process
+
+    def process_env(self) -> Mapping[str, str]:
+        """The environment that processes on the runner are given."""
+        return self._hosted.env
+
+    def holds_secret(self, text: str) -> bool:
+        """Whether a text holds a value that logs must not show."""
+        bench = self._hosted.bench
+        return any(value in text for value in bench.secrets.values()) or bench.masker.mask(text) != text

@@ -10,10 +10,28 @@ from typing import Final
 
 import structlog
 
+from schemas.errors import ErrorCode, RunbusError
+
 LOOK_AT: Final = 256
 """How many directories come back before the process table is looked at for all of them."""
 
 log = structlog.get_logger("runner")
+
+
+def require_writable(parent: str) -> None:
+    """Make the directory in which all others are to stand, and write there: at the start, not at the first job.
+
+    Empty: the system's temporary one. Raises ``unavailable`` that says which, why, and what to do.
+    """
+    shown = parent or "for temporary files"
+    try:
+        path = Path(parent or tempfile.gettempdir())
+        shown = str(path)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="runbus-", dir=path) as directory:
+            Path(directory, "file").write_bytes(b"written")
+    except (OSError, ValueError) as cause:  # ValueError: a NUL in the path
+        raise _unusable(shown, cause) from cause
 
 
 class WorkDirs:
@@ -32,16 +50,22 @@ class WorkDirs:
         self._free: list[Path] = []
 
     def lend(self) -> Path:
-        """An empty directory. One that someone removed (who clears /tmp) or wrote into meanwhile is not lent."""
+        """An empty directory. One that someone removed (who clears /tmp) or wrote into meanwhile is not lent.
+
+        Raises ``unavailable`` where none can be made (any more).
+        """
         if not self._free and len(self._returned) >= LOOK_AT:
             self._look()
         while self._free:
             if _untouched(kept := self._free.pop()):
                 return kept
             shutil.rmtree(kept, onerror=_report)
-        if self._root is None or not self._root.is_dir():
-            self._root = Path(tempfile.mkdtemp(prefix="runbus-", dir=self._parent)).resolve()
-        return Path(tempfile.mkdtemp(dir=self._root))
+        try:
+            if self._root is None or not self._root.is_dir():
+                self._root = Path(tempfile.mkdtemp(prefix="runbus-", dir=self._parent)).resolve()
+            return Path(tempfile.mkdtemp(dir=self._root))
+        except OSError as cause:
+            raise _unusable(self._parent or tempfile.gettempdir(), cause) from cause
 
     def take_back(self, directory: Path) -> None:
         """Keep it if it is as it was lent; else remove it with all that is in it."""
@@ -66,6 +90,17 @@ class WorkDirs:
             else:
                 self._free.append(directory)
         self._returned.clear()
+
+
+def _unusable(path: str, cause: OSError | ValueError) -> RunbusError:
+    reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
+    return RunbusError(
+        ErrorCode.UNAVAILABLE,
+        f"the work directory {path} of this runner cannot be used ({reason}): executions get their private "
+        "directories there. Make it writable for the runner's user, see that there is space, or name another one "
+        "with RUNBUS_WORK_DIR (--work-dir).",
+        details={"setting": "RUNBUS_WORK_DIR", "path": path},
+    )
 
 
 def _untouched(directory: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ _COMMANDS = (
     "cat",
     "chmod",
     "echo",
+    "env",
     "grep",
     "head",
     "id",
@@ -77,6 +78,27 @@ async def test_output_of_both_streams_the_exit_code_and_the_variables(
     ended = await docker.execute(_node(container), 'echo "$RD_JOB_NAME"; echo err >&2; exit 3', context)
     assert ended == ProcessExit(exit_code=3)
     assert (context.stdout, context.stderr) == (b"back up\n", b"err\n")
+
+
+class _KnowsASecret(RecordingContext):
+    """As a runner's own contexts do."""
+
+    def process_env(self) -> Mapping[str, str]:
+        return self.env
+
+    def holds_secret(self, text: str) -> bool:
+        return "s3cr3t" in text
+
+
+async def test_a_line_with_a_secret_is_no_argument(container: str, docker: DockerService, tmp_path: Path) -> None:
+    node = _node(container)
+    context = _KnowsASecret(node, tmp_path, env={})
+    line = "tr '\\0' '\\n' < /proc/$$/cmdline; v='s3cr3t'; echo ${#v}; env | grep -c RUNBUS_LINE; exit 4"
+    assert await docker.execute(node, line, context) == ProcessExit(exit_code=4)
+    assert context.stdout.endswith(b"\n6\n0\n")
+    assert b"s3cr3t" not in context.stdout
+    await docker.execute(node, line.replace("s3cr3t", "open"), context)
+    assert b"v='open'" in context.stdout, "a line without one goes as ever"
 
 
 async def test_much_output_passes_whole(container: str, docker: DockerService, tmp_path: Path) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from schemas.errors import ErrorCode, RunbusError
 from services.runner import workdir
 from services.runner.workdir import WorkDirs
 
@@ -95,3 +97,46 @@ def test_close_removes_everything(dirs: WorkDirs, two: tuple[Path, Path], tmp_pa
     dirs.take_back(two[0])
     dirs.close()
     assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
+def test_a_parent_that_is_missing_is_made(tmp_path: Path) -> None:
+    parent = tmp_path / "a" / "b"
+    workdir.require_writable(str(parent))
+    assert parent.stat().st_mode & 0o777 == 0o700
+    assert not list(parent.iterdir())
+    workdir.require_writable("")
+
+
+@pytest.mark.parametrize(
+    ("parent", "reason"),
+    [
+        ("{file}/below", "Not a directory"),
+        ("{file}", "File exists"),
+        ("/proc", "No such file"),
+        ("nul\0", "null byte"),
+    ],
+)
+def test_one_that_cannot_be_used_is_told_at_the_start(parent: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    path = parent.format(file=tmp_path / "file")
+    with pytest.raises(RunbusError) as caught:
+        workdir.require_writable(path)
+    assert caught.value.code is ErrorCode.UNAVAILABLE
+    assert f"the work directory {path} of this runner cannot be used" in caught.value.message
+    assert reason in caught.value.message
+    assert "name another one with RUNBUS_WORK_DIR (--work-dir)." in caught.value.message
+
+
+def test_one_that_is_gone_later_fails_the_job_with_the_same_words(tmp_path: Path) -> None:
+    with pytest.raises(RunbusError, match=r"the work directory .*/none of this runner cannot be used"):
+        WorkDirs(str(tmp_path / "none")).lend()
+
+
+def test_a_runner_ends_at_its_start_and_says_why() -> None:
+    env = {**os.environ, "RUNBUS_RUNNER_ID": "r1", "RUNBUS_WORK_DIR": "/proc", "RUNBUS_LOG_FORMAT": "json"}
+    done = subprocess.run(
+        [sys.executable, "-m", "services.runner"], env=env, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 1
+    assert "the work directory /proc of this runner cannot be used" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr

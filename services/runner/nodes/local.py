@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from runbus.plugin import FailureReason, Node, NodeContext, ProcessExit, StepError
-from services.runner.nodes.shell import argv_of
+from services.runner.nodes.shell import HIDDEN_ARGV, LINE, SHELL, RunnerContext, argv_of
 
 
 class LocalNodes:
@@ -19,8 +19,12 @@ class LocalNodes:
     requires: ClassVar[tuple[str, ...]] = ()
 
     async def execute(self, node: Node, words: Sequence[str], context: NodeContext) -> ProcessExit:  # noqa: ARG002
-        """Run the line by ``/bin/sh -c``, as the original's local executor does."""
-        return await context.run_process(argv_of(" ".join(words)))
+        """Run the line by ``/bin/sh -c``, as the original's local executor does; with a secret it is no argument."""
+        line = " ".join(words)
+        argv = argv_of(line)
+        if argv[0] == SHELL and isinstance(context, RunnerContext) and context.holds_secret(line):
+            return await context.run_process(HIDDEN_ARGV, env={**context.process_env(), LINE: line})
+        return await context.run_process(argv)
 
     async def copy(self, node: Node, content: bytes, destination: str, context: NodeContext) -> None:
         """Write a file that only the runner's user reads."""

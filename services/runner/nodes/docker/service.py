@@ -17,6 +17,7 @@ from services.runner.nodes.docker.client import FAULTS, Engines, failed
 from services.runner.nodes.docker.place import Place, place_of
 from services.runner.nodes.marks import environment_of, new_mark, signal_script
 from services.runner.nodes.settings import NodeSettings
+from services.runner.nodes.shell import LINE, OF_VARIABLE, holds_secret, is_posix
 
 _STDERR: Final = 2
 _KILLED_WITHIN_S: Final = 2.0
@@ -36,12 +37,13 @@ class DockerService:
     async def execute(self, node: Node, line: str, context: NodeContext) -> ProcessExit:
         """Run a line. Raises :class:`StepError` with the reason."""
         place, mark = place_of(node, NodeSettings(node, context)), new_mark()
+        hidden = {LINE: line} if holds_secret(context, line) and is_posix(place.shell) else {}
         try:
             container = await self._container(place)
             running = await container.exec(
-                [place.shell, "-c", line],
+                [place.shell, "-c", OF_VARIABLE if hidden else line],
                 user=place.user,
-                environment={**context.env, **environment_of(mark)},
+                environment={**context.env, **environment_of(mark), **hidden},
             )
             pumping = asyncio.create_task(_pump(running, context))
             try:

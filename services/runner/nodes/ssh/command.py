@@ -45,6 +45,8 @@ class Command:
     line: str = field(repr=False)
     env: Mapping[str, str] | None = field(repr=False)
     """Sent with the command; the server takes what it likes. None: nothing is sent."""
+    stdin: bytes = field(default=b"", repr=False)
+    """All that it can read; with a terminal nothing is sent."""
     has_pty: bool = False
     grace_s: float = 5.0
     """How long it has between SIGTERM and SIGKILL."""
@@ -174,6 +176,8 @@ async def _start(link: Link, session: Session, command: Command, env: Mapping[st
             raise NothingSentError(cause) from cause
         raise ConnectionLostError(cause) from cause
     if not command.has_pty:
+        with contextlib.suppress(BrokenPipeError):  # it has ended already, and read nothing: its exit code says how
+            channel.write(command.stdin)
         channel.write_eof()
 
 

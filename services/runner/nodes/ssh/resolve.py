@@ -21,6 +21,8 @@ an attribute of the node, else a setting of the project, else of the runner.
 ``ssh-proxy-jump``                           ``[user@]host[:port],…``, the outermost first; ``none``
 ``ssh-local-ip``                             the runner's address that connections come from
 ``ssh-send-env``                             whether ``RD_…`` variables are sent (true); the server decides
+``ssh-secrets-by-stdin``                     whether a line that holds a secret goes by standard input (true), and not
+                                             as an argument: not to a terminal, nor to Windows
 ============================================ ===========================================================
 """
 
@@ -32,6 +34,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from domain.keys.paths import is_key_name
 from runbus.plugin import FailureReason, Node, NodeContext, StepError
 from services.runner.nodes.settings import NodeSettings
 from services.runner.nodes.ssh.route import SSH_PORT, Address, HostKeyPolicy, Login, PrivateKey, Route, parse_address
@@ -135,7 +138,7 @@ async def _login(user: str, settings: NodeSettings, context: NodeContext) -> Log
         return Login(user=user, password=password)
     if means != "privatekey":
         raise settings.wrong(f"ssh-authentication is {means!r}: say privateKey or password")
-    stored, file = settings.text(*_KEY_PATHS), settings.text(*_KEY_FILES)
+    stored, file = _key_name(_KEY_PATHS, settings, context), settings.text(*_KEY_FILES)
     if stored is None and file is None:
         return Login(user=user, agent=settings.text("ssh-agent") or os.environ.get("SSH_AUTH_SOCK") or None)
     passphrase = await _secret(_PASSPHRASE, settings, context)
@@ -149,12 +152,25 @@ async def _secret(
 ) -> str | None:
     """A secure option of the job, if there is one; else a stored key, if one is named (the original's order)."""
     option_names, default_option, storage_names = names
-    option, stored = settings.text(*option_names), settings.text(*storage_names)
+    option, stored = settings.text(*option_names), _key_name(storage_names, settings, context)
     if option is not None and stored is None:
         return await context.secret(option)
     with contextlib.suppress(StepError):
         return await context.secret(option or default_option)
     return None if stored is None else await context.secret(stored)
+
+
+def _key_name(names: tuple[str, ...], settings: NodeSettings, context: NodeContext) -> str | None:
+    """What names a key, or a secure option.
+
+    Raises :class:`StepError` that names the node and the setting, and no value: it may be the secret itself.
+    """
+    stored = settings.text(*names)
+    if stored is None or is_key_name(stored) or stored.startswith("option."):
+        return stored
+    name = next((each for each in names if (context.setting(each) or "").strip()), names[0])
+    problem = f"{name} is no name of a key (it is not shown: it may be a secret)"
+    raise settings.wrong(f"{problem}: write runner/folder/name, or keys/folder/name for one of the centre")
 
 
 def _file(path: str) -> Path:

@@ -10,8 +10,10 @@ from typing import Final, TypeVar
 
 import asyncssh
 
+from domain.context.quoting import Target
 from runbus.plugin import FailureReason, Node, NodeContext, ProcessExit, StepError, Stream
 from services.runner.nodes.settings import NodeSettings
+from services.runner.nodes.shell import hidden_input, holds_secret
 from services.runner.nodes.ssh import failures
 from services.runner.nodes.ssh.command import Command, ConnectionLostError, run_command
 from services.runner.nodes.ssh.copying import CopyError, copy_file
@@ -39,10 +41,15 @@ class SshService:
         settings = NodeSettings(node, context)
         _refuse_sudo(line, settings)
         route = await route_of(node, context)
+        has_pty = settings.flag("always-set-pty", default=False)
+        stdin = b""
+        if not has_pty and _is_hidden(node, line, context, settings):
+            line, stdin = hidden_input(line)
         command = Command(
             line=line,
             env=_sendable(context) if settings.flag("ssh-send-env", default=True) else None,
-            has_pty=settings.flag("always-set-pty", default=False),
+            stdin=stdin,
+            has_pty=has_pty,
             grace_s=self._grace_s,
             linger_s=self._linger_s,
         )
@@ -120,6 +127,12 @@ def _worth_another(link: Link, cause: BaseException, *, was_used: bool) -> bool:
 
 def _sendable(context: NodeContext) -> dict[str, str]:
     return {name: value for name, value in context.env.items() if "\0" not in value}
+
+
+def _is_hidden(node: Node, line: str, context: NodeContext, settings: NodeSettings) -> bool:
+    """Whether a line goes by standard input: it holds a secret, and a shell of unix takes it."""
+    is_unix = not Target(node.attributes.get("osFamily", "")).is_windows
+    return is_unix and settings.flag("ssh-secrets-by-stdin", default=True) and holds_secret(context, line)
 
 
 def _refuse_sudo(line: str, settings: NodeSettings) -> None:
