@@ -30,6 +30,12 @@ HEADER_EXPECT_SEQ: Final = "Nats-Expected-Last-Subject-Sequence"
 HEADER_EXPECT_SUBJECT: Final = "Nats-Expected-Last-Subject-Sequence-Subject"
 HEADER_ERROR_CODE: Final = "Nats-Service-Error-Code"
 HEADER_ERROR_TEXT: Final = "Nats-Service-Error"
+NOBODY_LISTENS: Final = "nobody listens"
+"""The ``reason`` of ``unavailable`` where the server says so, at once; see :mod:`bus.presence`."""
+NO_ANSWER: Final = "no answer within"
+"""How the ``reason`` begins where the time was over."""
+NOT_CONNECTED: Final = "not connected to NATS at the moment"
+CLOSING: Final = "the connection is closing"
 _WRONG_LAST_SEQUENCE: Final = 10071
 _CONNECT_RETRY_S: Final = 0.03
 
@@ -122,11 +128,11 @@ class Bus:
         try:
             reply = await self.client.request(subject, data, timeout=timeout_s)
         except nats.errors.NoRespondersError:
-            raise _unavailable(subject, "nobody listens") from None
+            raise _unavailable(subject, NOBODY_LISTENS) from None
         except nats.errors.TimeoutError:
-            raise _unavailable(subject, f"no answer within {timeout_s:g} s") from None
+            raise _unavailable(subject, f"{NO_ANSWER} {timeout_s:g} s") from None
         except (nats.errors.ConnectionClosedError, nats.errors.ConnectionDrainingError) as cause:
-            raise _unavailable(subject, "the connection is closing") from cause
+            raise _unavailable(subject, CLOSING) from cause
         if reply.headers and HEADER_ERROR_CODE in reply.headers:
             raise RunbusError.from_info(decode(reply.data, ErrorReply).error)
         return decode(reply.data, reply_type)
@@ -245,7 +251,7 @@ class Bus:
     def _require_connected(self, subject: str) -> None:
         """Raise ``unavailable`` while the connection is away, rather than fill its buffer with what may be stale."""
         if not self.client.is_connected:
-            raise _unavailable(subject, "not connected to NATS at the moment")
+            raise _unavailable(subject, NOT_CONNECTED)
 
     def checked(self, subject: str, data: bytes) -> bytes:
         """Return ``data`` if the bus takes a message of its size; raise ``too_large`` otherwise."""

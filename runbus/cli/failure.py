@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from typing import Final
@@ -15,6 +16,8 @@ from runbus.cli.context import Options
 from schemas.errors import ErrorCode, ErrorInfo, ErrorReply, RunbusError
 
 ORIGIN: Final = "cli"
+_REASON: Final = re.compile(r"[a-z][a-z0-9_]{1,39}")
+"""A word of a list; other reasons are sentences, which the text has already."""
 
 
 def report(error: BaseException, options: Options) -> int:
@@ -47,9 +50,14 @@ def print_error(info: ErrorInfo, options: Options) -> None:
 
 
 def reference(info: ErrorInfo) -> str:
-    """``(no_runner, id 0a1b2c)``: what to ask for and to look up. What only this command knows stands in no log."""
+    """``(key_unavailable: not_found, id 0a1b2c)``: what to ask for and to look up, the reason as manuals list it.
+
+    What only this command knows stands in no log, and has no id.
+    """
+    reason = info.details.get("reason")
+    why = f": {reason}" if isinstance(reason, str) and _REASON.fullmatch(reason) else ""
     looked_up = info.error_id and info.origin != ORIGIN
-    return f"({info.code}, id {info.error_id})" if looked_up else f"({info.code})"
+    return f"({info.code}{why}, id {info.error_id})" if looked_up else f"({info.code}{why})"
 
 
 def clean(text: str) -> str:

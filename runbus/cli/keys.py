@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
@@ -14,13 +13,15 @@ import msgspec
 from bus.sealing import seal
 from runbus.cli.context import Options, SharedCommand
 from runbus.cli.jobcheck import print_warnings
+from runbus.cli.keysinput import CENTRE, RUNNER, PutCommand, below_root, centre_name, selector_for, value_for
 from runbus.cli.keysview import print_key, print_keys
 from runbus.cli.render import print_json
 from runbus.cli.session import Session, connected
-from runbus.cli.values import selector_of, tags_of
 from schemas import catalog
 from schemas.api import Done
+from schemas.catalog import Endpoint
 from schemas.codec import encode
+from schemas.errors import ErrorCode, RunbusError
 from schemas.jobs import RunnerSelector
 from schemas.keys import (
     KeyEntry,
@@ -37,13 +38,13 @@ from schemas.keys import (
 )
 
 T = TypeVar("T")
+RequestT = TypeVar("RequestT", bound=msgspec.Struct)
+ReplyT = TypeVar("ReplyT", bound=msgspec.Struct)
 
-MAX_VALUE_BYTES: Final = 512 << 10
-"""Sealed, and in base64, more is too large for a message."""
-_WITHIN_S: Final = 60.0
+_CENTRE_WITHIN_S: Final = 10.0
+_RUNNER_WITHIN_S: Final = 65.0
+"""To find a runner, to have it bound to a tag set that is new, and for its provider to answer (50 s at most)."""
 _PAGE: Final = 2000
-_CENTRE: Final = "keys/"
-_RUNNER: Final = "runner/"
 
 _where = [
     click.option("--tags", multiple=True, metavar="T,...", help="Of a runner that bears all these tags."),
@@ -70,16 +71,16 @@ def list_(options: Options, /, path: str, *, deep: bool, **given: Any) -> None:
       runbus keys list keys/db
       runbus keys list runner/db --tags DMZ
     """  # noqa: D301  (click reads the backspace as "do not fold this paragraph")
-    selector = _selector(path, given)
+    selector = selector_for(path, given)
 
     async def work(session: Session) -> KeyList:
-        return await _waiting(selector, _listed(session, _below_root(path), selector, deep=deep))
+        return await _waiting(selector, _listed(session, below_root(path, selector), selector, deep=deep))
 
     found = connected(options, work)
     if options.as_json:
         print_json(found)
     else:
-        print_keys(found, root=_CENTRE if selector is None else _RUNNER)
+        print_keys(found, root=CENTRE if selector is None else RUNNER)
         print_warnings(found.warnings)
 
 
@@ -89,21 +90,23 @@ def list_(options: Options, /, path: str, *, deep: bool, **given: Any) -> None:
 @click.pass_obj
 def show(options: Options, /, path: str, **given: Any) -> None:
     """Show what is known of one key, without its value."""
-    selector = _selector(path, given)
+    selector = selector_for(path, given)
 
     async def work(session: Session) -> KeyShown:
-        request = KeyShowRequest(path=_below_root(path), project=session.project, runner=selector, user=session.user)
-        return await _waiting(selector, session.call(catalog.KEY_SHOW, request, timeout_s=_WITHIN_S))
+        request = KeyShowRequest(
+            path=below_root(path, selector), project=session.project, runner=selector, user=session.user
+        )
+        return await _waiting(selector, _asked(session, catalog.KEY_SHOW, request))
 
     shown = connected(options, work)
     if options.as_json:
         print_json(shown)
     else:
-        print_key(shown, root=_CENTRE if selector is None else _RUNNER)
+        print_key(shown, root=CENTRE if selector is None else RUNNER)
         print_warnings(shown.warnings)
 
 
-@click.command(cls=SharedCommand)
+@click.command(cls=PutCommand)
 @click.argument("path", metavar="PATH")
 @click.option("--file", "file", metavar="FILE", help="Read the value from this file, as it is.  [stdin]")
 @click.option("--type", "key_type", type=click.Choice([str(each) for each in KeyType]), metavar="TYPE",
@@ -117,23 +120,23 @@ def put(options: Options, /, path: str, *, file: str | None, key_type: str | Non
       runbus keys put keys/db/password
       runbus keys put keys/deploy/id_ed25519 --file ~/.ssh/id_ed25519
     """  # noqa: D301  (click reads the backspace as "do not fold this paragraph")
-    path = _of_centre(path)
-    value = _value(path, file)
+    path = centre_name(path)
+    value = value_for(path, file)
 
     async def work(session: Session) -> KeyStored:
-        public_key = (await session.call(catalog.KEY_SEALING, SealingKeyRequest())).public_key
+        public_key = (await _asked(session, catalog.KEY_SEALING, SealingKeyRequest())).public_key
         sealed = seal(public_key, encode(KeyValue(path=path, value=value)))
         request = KeyPutRequest(
             path=path, sealed=sealed, key_type=KeyType(key_type) if key_type else None, fresh=fresh,
             user=session.user,
         )  # fmt: skip
-        return await session.call(catalog.KEY_PUT, request, timeout_s=_WITHIN_S)
+        return await _asked(session, catalog.KEY_PUT, request)
 
     stored = connected(options, work)
     if options.as_json:
         print_json(stored)
     else:
-        click.echo(f"{'Stored' if stored.created else 'Changed'} {_CENTRE}{stored.key.path} ({stored.key.type}).")
+        click.echo(f"{'Stored' if stored.created else 'Changed'} {CENTRE}{stored.key.path} ({stored.key.type}).")
 
 
 @click.command(cls=SharedCommand)
@@ -141,10 +144,10 @@ def put(options: Options, /, path: str, *, file: str | None, key_type: str | Non
 @click.pass_obj
 def rm(options: Options, path: str) -> None:
     """Remove a key of the centre."""
-    path = _of_centre(path)
+    path = centre_name(path)
 
     async def work(session: Session) -> Done:
-        return await session.call(catalog.KEY_REMOVE, KeyRemoveRequest(path=path, user=session.user))
+        return await _asked(session, catalog.KEY_REMOVE, KeyRemoveRequest(path=path, user=session.user))
 
     done = connected(options, work)
     if options.as_json:
@@ -158,12 +161,12 @@ async def _listed(session: Session, path: str, selector: RunnerSelector | None, 
     request = KeyListRequest(
         path=path, project=session.project, runner=selector, deep=deep, limit=_PAGE, user=session.user
     )
-    page = await session.call(catalog.KEY_LIST, request, timeout_s=_WITHIN_S)
+    page = await _asked(session, catalog.KEY_LIST, request)
     entries = {(entry.path, entry.folder): entry for entry in page.keys}
     warnings = dict.fromkeys(page.warnings)
     while page.more and page.keys:
         request = msgspec.structs.replace(request, after=_last_seen(page.keys))
-        page = await session.call(catalog.KEY_LIST, request, timeout_s=_WITHIN_S)
+        page = await _asked(session, catalog.KEY_LIST, request)
         entries |= {(entry.path, entry.folder): entry for entry in page.keys}
         warnings |= dict.fromkeys(page.warnings)
     return msgspec.structs.replace(page, keys=list(entries.values()), warnings=list(warnings), more=False)
@@ -178,6 +181,28 @@ def _last_seen(keys: Sequence[KeyEntry]) -> str:
     return keys[-1].path if keys[-1].folder or len(keys) == 1 else keys[-2].path
 
 
+async def _asked(session: Session, endpoint: Endpoint[RequestT, ReplyT], request: RequestT) -> ReplyT:
+    """The keyproxy's answer. Raises what it raises, and ``unavailable`` in words where it hears, and says nothing."""
+    of_runner = getattr(request, "runner", None) is not None
+    within_s = _RUNNER_WITHIN_S if of_runner else _CENTRE_WITHIN_S
+    try:
+        return await session.call(endpoint, request, timeout_s=within_s)
+    except RunbusError as error:
+        if error.origin or not str(error.details.get("reason", "")).startswith("no answer"):
+            raise
+        where = f"the keyproxy, or the runner that it asked, did not answer within {within_s:g} s"
+        if not of_runner:
+            where = f"the keyproxy did not answer within {within_s:g} s"
+        unsure = ""
+        if isinstance(request, KeyPutRequest | KeyRemoveRequest):
+            unsure = f" Whether it was carried out is not known: 'runbus keys show {request.path}' tells."
+        raise RunbusError(
+            ErrorCode.UNAVAILABLE,
+            f"{where}: it is connected, and does not get on. See its log and its disk, and restart it.{unsure}",
+            details=error.details,
+        ) from None
+
+
 async def _waiting(selector: RunnerSelector | None, work: Coroutine[Any, Any, T]) -> T:
     """A runner may take a while: on a terminal something turns meanwhile."""
     spinner: Any = nullcontext()
@@ -187,52 +212,3 @@ async def _waiting(selector: RunnerSelector | None, work: Coroutine[Any, Any, T]
         spinner = Console(stderr=True).status("A runner is looking ...")
     with spinner:
         return await work
-
-
-def _selector(path: str, given: dict[str, Any]) -> RunnerSelector | None:
-    """Whose keys; None: the centre's, which the Local Runner uses. The path may say it, too, and must agree."""
-    tags = [tag for each in given["tags"] for tag in tags_of(each)]
-    selector = None if given["local"] else selector_of(tags, given["filter_text"], local=False)
-    if given["local"] and (tags or given["filter_text"]):
-        raise click.UsageError("--local means the centre; --tags and --filter mean a runner: give one of them.")
-    if path.startswith(_RUNNER) and selector is None:
-        raise click.UsageError(f"{path!r} is a key of a runner: say which with --tags.")
-    if path.startswith(_CENTRE) and selector is not None:
-        raise click.UsageError(
-            f"{path!r} is a key of the centre: leave --tags away, or write runner/{path.removeprefix(_CENTRE)}."
-        )
-    return selector
-
-
-def _of_centre(path: str) -> str:
-    if path.startswith(_RUNNER):
-        raise click.UsageError(f"{path!r} is a key of a runner: it is changed where it is kept, not through Runbus.")
-    return path if path.startswith(_CENTRE) else f"{_CENTRE}{path}"
-
-
-def _below_root(path: str) -> str:
-    return path.removeprefix(_RUNNER).removeprefix(_CENTRE).strip("/")
-
-
-def _value(path: str, file: str | None) -> bytes:
-    """The value; the newline that ends a typed or piped line is no part of it, a file's content stays as it is."""
-    if file is not None:
-        data = _read(file)
-    elif sys.stdin.isatty():
-        data = str(click.prompt(f"Value of {path}", hide_input=True, confirmation_prompt=True, err=True)).encode()
-    else:
-        data = sys.stdin.buffer.read(MAX_VALUE_BYTES + 2)
-        data = data.removesuffix(b"\n") if data.count(b"\n") == 1 else data
-    if not data:
-        raise click.UsageError("the value is empty: nothing was stored.")
-    if len(data) > MAX_VALUE_BYTES:
-        raise click.UsageError(f"the value is longer than {MAX_VALUE_BYTES >> 10} KiB: nothing was stored.")
-    return data
-
-
-def _read(file: str) -> bytes:
-    try:
-        with Path(file).open("rb") as opened:
-            return opened.read(MAX_VALUE_BYTES + 1)
-    except OSError as cause:
-        raise click.UsageError(f"the file {file} cannot be read: {cause.strerror or cause}.") from None

@@ -15,6 +15,7 @@ import click
 from bus.settings import load
 from runbus.cli.context import Options, SharedCommand
 from runbus.cli.render import print_json
+from runbus.cli.session import configure_log
 from schemas.errors import ErrorCode, RunbusError
 from services.keyproxy.mastersource import MasterKeys, master_keys_of
 from services.keyproxy.settings import KeyproxySettings
@@ -45,6 +46,7 @@ def rotate(options: Options, /, *, data_dir: str, file: str) -> None:
     Where RUNBUS_MASTER_KEY has the master key, the new one is taken from RUNBUS_NEW_MASTER_KEY: start the keyproxies
     with both before.
     """
+    configure_log(debug=options.debug)
     settings = load(KeyproxySettings, os.environ, data_dir=data_dir, master_key_file=file)
     if not settings.keys_path.exists():
         raise click.UsageError(

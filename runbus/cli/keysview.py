@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from domain.keys.metadata import PROBLEM
 from runbus.cli.failure import paint
 from runbus.cli.render import Column, ago, moment, print_facts, print_table
 from schemas.keys import KeyEntry, KeyList, KeyShown, KeyStorageInfo
@@ -46,7 +47,10 @@ def _row(entry: KeyEntry, root: str) -> list[str]:
 
 
 def _type(entry: KeyEntry) -> str:
-    return "folder" if entry.folder else str(entry.type or "")
+    """Providers tell no type of what they cannot read, and some of nothing without reading it."""
+    if entry.folder:
+        return "folder"
+    return str(entry.type or ("unreadable" if PROBLEM in entry.meta else "unknown"))
 
 
 def _size(entry: KeyEntry) -> str:

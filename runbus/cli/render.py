@@ -38,6 +38,19 @@ _COLOURS: Final[dict[str, str]] = {
 }
 
 
+class Run(NamedTuple):
+    """Words of one colour."""
+
+    text: str
+    colour: str | None = None
+
+
+class Runs(tuple[Run, ...]):
+    """A value whose words are of several colours, or which folds."""
+
+    __slots__ = ()
+
+
 class Column(NamedTuple):
     """A column. One that ``folds`` gives way in a narrow terminal; the others are never broken."""
 
@@ -111,16 +124,51 @@ def _draw(columns: Sequence[Column], widths: Sequence[int], cells: Sequence[Sequ
     click.echo("\n".join(line.rstrip() for line in drawn.get().splitlines()))
 
 
-def print_facts(facts: Iterable[tuple[str, str]], *, indent: int = 0) -> None:
-    """``label  value`` lines; what has no value is left out, further lines of a value stand below its first."""
+def print_facts(facts: Iterable[tuple[str, str | Runs]], *, indent: int = 0) -> None:
+    """``label  value`` lines; what has no value is left out, further lines of a value stand below its first.
+
+    :class:`Runs` are folded where the terminal is too narrow, text is not.
+    """
     shown = [(label, value) for label, value in facts if value]
     width = max(MIN_LABEL, *(len(label) for label, _ in shown), 0) + GAP
     margin = " " * indent
     for label, value in shown:
-        first, *more = value.splitlines() or [""]
-        click.echo(f"{margin}{paint(label.ljust(width), dim=True)}{state_text(clean(first))}")
+        first, *more = _lines_of(value, screen_width() - indent - width)
+        click.echo(f"{margin}{paint(label.ljust(width), dim=True)}{first}")
         for line in more:
-            click.echo(f"{margin}{' ' * width}{clean(line)}")
+            click.echo(f"{margin}{' ' * width}{line}")
+
+
+def _lines_of(value: str | Runs, width: int) -> list[str]:
+    if isinstance(value, Runs):
+        return fold_runs(value, width)
+    first, *more = value.splitlines() or [""]
+    return [state_text(clean(first)), *map(clean, more)]
+
+
+def fold_runs(runs: Iterable[Run], width: int) -> list[str]:
+    """The words of these runs, in lines of so many columns; a word that is longer has a line of its own.
+
+    Each piece of colour begins and ends on its line.
+    """
+    lines: list[list[Run]] = [[]]
+    taken = 0
+    for word, colour in ((word, run.colour) for run in runs for word in _words(run.text)):
+        if taken and taken + 1 + len(word) > max(width, MIN_FOLDED):
+            lines.append([])
+            taken = 0
+        line = lines[-1]
+        if line and line[-1].colour == colour:
+            line[-1] = Run(f"{line[-1].text} {word}", colour)
+        else:
+            line.append(Run(word, colour))
+        taken += len(word) + (1 if taken else 0)
+    return [" ".join(paint(run.text, run.colour) if run.colour else run.text for run in line) for line in lines]
+
+
+def _words(text: str) -> list[str]:
+    """Spaces that follow each other stay between words of one line."""
+    return clean(" ".join(text.splitlines())).split(" ")
 
 
 def name_list(names: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 import click
 import msgspec
@@ -12,7 +12,7 @@ import msgspec
 from domain.fleet import TAKES_WORK
 from runbus.cli.context import Options, SharedCommand
 from runbus.cli.failure import paint
-from runbus.cli.render import Column, ago, duration, moment, print_facts, print_json, print_table
+from runbus.cli.render import Column, Run, Runs, ago, duration, moment, print_facts, print_json, print_table
 from runbus.cli.session import Session, connected
 from runbus.cli.values import names_of, tags_of
 from schemas import catalog
@@ -32,15 +32,12 @@ from schemas.api import (
 from schemas.catalog import Endpoint
 from schemas.errors import ErrorCode, RunbusError
 from schemas.keys import KeyStorageInfo
-from schemas.runners import RunnerView
+from schemas.runners import PluginInfo, RunnerView
 from schemas.states import RunnerStatus
 from schemas.tokens import runner_id
 
 _PROJECTS = click.option("--project", "projects", multiple=True, metavar="P",
                          help="Its project; may be repeated, or several with commas.")  # fmt: skip
-
-_KIND_CHARS: Final = 15
-"""Wide enough for every kind of plugin."""
 
 
 class PingResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.cli.ping.v1"):
@@ -99,22 +96,26 @@ def show(options: Options, name: str) -> None:
         return
     print_facts(_facts(reply.runner))
     click.echo(nl=bool(reply.runner.plugins))
-    for plugin in sorted(reply.runner.plugins, key=lambda each: (each.kind, each.name)):
-        problem = f"  {paint('cannot be used:', 'red')} {plugin.problem}" if plugin.problem else ""
-        click.echo(f"{paint(plugin.kind.ljust(_KIND_CHARS), dim=True)}{plugin.name} {plugin.version}{problem}")
+    plugins = sorted(reply.runner.plugins, key=lambda each: (each.kind, each.name))
+    print_facts([(plugin.kind, _plugin_text(plugin)) for plugin in plugins])
 
 
 async def _reply(session: Session, name: str) -> RunnerReply:
     return await session.call(catalog.RUNNER_SHOW, RunnerShowRequest(runner=name))
 
 
-def _facts(view: RunnerView) -> Iterator[tuple[str, str]]:
+def _plugin_text(plugin: PluginInfo) -> Runs:
+    problem = [Run("cannot be used:", "red"), Run(plugin.problem)] if plugin.problem else []
+    return Runs([Run(f"{plugin.name} {plugin.version}"), *problem])
+
+
+def _facts(view: RunnerView) -> Iterator[tuple[str, str | Runs]]:
     yield "runner", view.id
     yield "status", view.status
     yield "description", view.description
-    yield "tags", ", ".join(view.tags) or "none"
+    yield "tags", Runs([Run(", ".join(view.tags) or "none")])
     yield "local", "yes: it is the Local Runner" if view.local else ""
-    yield "projects", ", ".join(view.projects)
+    yield "projects", Runs([Run(", ".join(view.projects))])
     for project, node_filter in sorted(view.node_filters.items()):
         yield "nodes", f"{node_filter} (project {project})"
     yield "running", f"{view.running} of {view.max_running}" if view.version else ""
@@ -127,10 +128,11 @@ def _facts(view: RunnerView) -> Iterator[tuple[str, str]]:
     yield "instance", view.instance
 
 
-def _storage_text(storage: KeyStorageInfo) -> str:
-    where = f" at runner/{storage.path}" if storage.path else ""
-    how = f"{paint('does not answer:', 'red')} {storage.problem}" if storage.problem else "answers"
-    return f"{storage.type}{where}, {how}"
+def _storage_text(storage: KeyStorageInfo) -> Runs:
+    which = f"{storage.type} at runner/{storage.path}," if storage.path else f"{storage.type},"
+    if not storage.problem:
+        return Runs([Run(f"{which} answers")])
+    return Runs([Run(which), Run("does not answer:", "red"), Run(storage.problem)])
 
 
 @click.command(cls=SharedCommand)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import itertools
 import os
 import signal
 import socket
@@ -20,6 +21,11 @@ READY_WITHIN_S: Final = 30.0
 STOP_WITHIN_S: Final = 30.0
 _PR_SET_PDEATHSIG: Final = 1
 _TAIL_LINES: Final = 5
+_KEYPROXY: Final = "services.keyproxy"
+_KEYPROXY_S_OWN: Final = frozenset(
+    {"RUNBUS_MASTER_KEY", "RUNBUS_MASTER_KEY_FILE", "RUNBUS_NEW_MASTER_KEY", "RUNBUS_KEYS_TAKE_OVER"}
+)
+"""What concerns the master key. No other part gets it: jobs of the Local Runner can read their environments."""
 
 
 class PartSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,10 +70,21 @@ class Part:
         try:
             await asyncio.wait({ended, ready}, timeout=READY_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
             if not self._ready.is_set():
-                raise self.failure("did not get ready" if not ended.done() else f"ended with code {ended.result()}")
+                raise self.failure("did not get ready" if not ended.done() else f"ended: {self.how_it_ended}")
         finally:
             ended.cancel()
             ready.cancel()
+
+    @property
+    def how_it_ended(self) -> str:
+        """Its exit code, or the signal that killed it; empty while it runs."""
+        code = self._process.returncode if self._process else None
+        if code is None:
+            return ""
+        if code >= 0:
+            return f"exit code {code}"
+        why = ", by hand or because memory had run out" if -code == signal.SIGKILL else ""
+        return f"killed by {signal_name(-code)}{why}"
 
     async def ended(self) -> int:
         """Wait until the process ends, and return its exit code."""
@@ -111,6 +128,8 @@ class Supervisor:
     """Several parts. Started in parallel; stopped in the reverse of their order, so that work ends before its bus."""
 
     def __init__(self, specs: list[PartSpec], log_dir: Path, *, on_ready: Callable[[Part], None]) -> None:
+        own = _taken_for_keyproxy()
+        specs = [_with(own, spec) if spec.module == _KEYPROXY else spec for spec in specs]
         self.parts = [Part(spec, log_dir / f"{spec.name.replace(' ', '-')}.log") for spec in specs]
         self._on_ready = on_ready
 
@@ -159,7 +178,7 @@ def part_specs(common: Mapping[str, str], runners: list[PartSpec]) -> list[PartS
     centre = [
         PartSpec(name="registry", module="services.registry", env=dict(common)),
         PartSpec(name="nodesource", module="services.nodesource", env=dict(common)),
-        PartSpec(name="keyproxy", module="services.keyproxy", env=dict(common)),
+        PartSpec(name="keyproxy", module=_KEYPROXY, env=dict(common)),
         PartSpec(name="dispatcher", module="services.dispatcher", env=dict(common)),
     ]
     return centre + [msgspec.structs.replace(runner, env={**common, **runner.env}) for runner in runners]
@@ -170,6 +189,40 @@ def runner_spec(runner: str, *, tags: str = "", local: bool = False) -> PartSpec
     env = {"RUNBUS_RUNNER_ID": runner, "RUNBUS_RUNNER_TAGS": tags, "RUNBUS_RUNNER_LOCAL": str(local).lower()}
     remark = "the Local Runner" if local else f"tags {tags}"
     return PartSpec(name=f"runner {runner}", module="services.runner", env=env, remark=remark)
+
+
+def _taken_for_keyproxy() -> dict[str, str]:
+    """Take what only the keyproxy gets out of this process' environment."""
+    _blank_out({name.encode() for name in _KEYPROXY_S_OWN & os.environ.keys()})
+    return {name: os.environ.pop(name) for name in _KEYPROXY_S_OWN & os.environ.keys()}
+
+
+def _blank_out(names: set[bytes]) -> None:
+    """Overwrite the values of variables where the process was given them.
+
+    There ``/proc/PID/environ`` shows them to the end, whatever becomes of the variables; and jobs of the Local Runner
+    are processes of the same user, who may read that.
+    """
+    entries = ctypes.POINTER(ctypes.c_void_p).in_dll(ctypes.CDLL(None), "environ")
+    for index in itertools.count():
+        address = entries[index]
+        if address is None:
+            return
+        name, is_set, value = ctypes.string_at(address).partition(b"=")
+        if name in names:
+            ctypes.memset(address + len(name) + len(is_set), ord("x"), len(value))
+
+
+def _with(own: Mapping[str, str], spec: PartSpec) -> PartSpec:
+    return msgspec.structs.replace(spec, env={**own, **spec.env})
+
+
+def signal_name(number: int) -> str:
+    """``SIGKILL``, ``signal 35``."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _die_with_parent() -> None:

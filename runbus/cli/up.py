@@ -160,7 +160,7 @@ async def _watch(supervisor: Supervisor, server: EmbeddedServer | None, stop: St
 
     async def part_ends() -> None:
         part = await supervisor.first_end()
-        raise part.failure("ended unexpectedly")
+        raise part.failure(f"ended unexpectedly: {part.how_it_ended}")
 
     async def server_ends() -> None:
         if server is None:

@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from bus.connection import Bus, Heard
+from bus.presence import nobody_listens, unanswered
 from domain.losses import Evidence, is_suspect, why_lost
 from schemas import catalog
 from schemas.api import PingRequest, RunnerListRequest
@@ -26,7 +27,6 @@ from services.dispatcher.unserved import Unserved
 _LOOK_EVERY_S: Final = 10.0
 _ANSWER_WITHIN_S: Final = 2.0
 _AT_ONCE: Final = 64
-_NOBODY: Final = ("nobody listens", "no answer within")
 
 RecordOf: TypeAlias = Callable[[str], Awaitable[tuple[RunnerRecord, int] | None]]
 
@@ -121,7 +121,7 @@ class LossWatch:
                 self._subjects, catalog.PING, PingRequest(), runner=runner, timeout_s=_ANSWER_WITHIN_S
             )
         except RunbusError as error:
-            if not str(error.details.get("reason", "")).startswith(_NOBODY):
+            if not (nobody_listens(error) or unanswered(error)):
                 raise
             return ""
         return pong.instance

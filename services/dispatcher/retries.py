@@ -11,15 +11,16 @@ from typing import Final, TypeAlias
 import structlog
 
 from bus.connection import Bus
+from bus.presence import nobody_listens, not_asked, unanswered
 from schemas import catalog
 from schemas.api import ExecutionListRequest, ExecutionPage, ExecutionView, RunRequest, SecretsRequest, WhenNoRunner
 from schemas.codec import decode, encode
 from schemas.errors import ErrorCode, RunbusError
-from schemas.events import ExecutionQueued, RetryOf
+from schemas.events import Event, ExecutionQueued, RetryOf
 from schemas.states import ExecutionState
 from schemas.subjects import AUTHOR_DISPATCHER, WHOLE_EXECUTION, Subjects
 from services.dispatcher.accept import Acceptance
-from services.dispatcher.refusals import record_refusal
+from services.dispatcher.refusals import is_unfinished_refusal, record_refused_retry
 from services.dispatcher.secrets import SecretKeeper
 
 LOOK_BACK: Final = timedelta(days=1)
@@ -30,7 +31,10 @@ _ID_CHARS: Final = 57
 _LATER_S: Final = 1.0
 HOLDER_FIRST_S: Final = 5.0
 """How long after its time a retry is left to the dispatcher that has its secure values."""
-_NOBODY: Final = "nobody listens"
+ANSWER_WITHIN_S: Final = 5.0
+"""How long one question to that dispatcher may go unanswered."""
+_SILENT_TIMES: Final = 3
+"""How many questions in a row it may leave unanswered until it is taken for gone."""
 
 DelayRequest: TypeAlias = Callable[[RunRequest, datetime], Awaitable[None]]
 ListExecutions: TypeAlias = Callable[[ExecutionListRequest], Awaitable[ExecutionPage]]
@@ -121,14 +125,18 @@ class Retries:
         request = self._request(queued, queued.retry, at)
         if await self._is_there(request):
             return
+        refusal: RunbusError | None = None
         if not queued.secrets_at:
             await self._submit(request, at)
         elif self._keeper.held(queued.project, queued.execution) is not None:
             await _until(at)
-            await self._accept(request)
+            refusal = await self._accept(request)
         else:
-            await self._leave_to_holder(request, queued.secrets_at, at)
-        log.info("execution.retried", execution=view.id, next=request.id)
+            refusal = await self._leave_to_holder(request, queued.secrets_at, at)
+        if refusal is None:
+            log.info("execution.retried", execution=view.id, next=request.id)
+        else:
+            await self._refuse(queued, request, refusal)
 
     async def _submit(self, request: RunRequest, at: datetime) -> None:
         """Every dispatcher does so; the bus keeps one message, and a second would be the same execution."""
@@ -138,39 +146,62 @@ class Retries:
         msg_id = f"retry.{request.project}.{request.id}"
         await self._bus.append(self._subjects.request(request.project), encode(request), msg_id=msg_id)
 
-    async def _accept(self, request: RunRequest) -> None:
+    async def _accept(self, request: RunRequest) -> RunbusError | None:
+        """Begin it; why that is refused, where it is."""
         try:
             await self._acceptance.accept(request, request.id)
         except RunbusError as error:
             if error.code in (ErrorCode.UNAVAILABLE, ErrorCode.BUSY):
                 raise
-            await record_refusal(self._bus, self._subjects, (request.project, request.id), error)
+            return error
+        return None
 
-    async def _leave_to_holder(self, request: RunRequest, holder: str, at: datetime) -> None:
-        """The dispatcher that has the secure values begins it; where it is gone, nobody can."""
+    async def _leave_to_holder(self, request: RunRequest, holder: str, at: datetime) -> RunbusError | None:
+        """The dispatcher that has the secure values begins it; why nobody can, where that one is gone."""
         await _until(at + timedelta(seconds=HOLDER_FIRST_S))
         while await self._answers(request, holder):
             if await self._is_there(request):
-                return
+                return None
             await asyncio.sleep(HOLDER_FIRST_S)
-        error = RunbusError(
+        if await self._is_there(request):
+            return None
+        return RunbusError(
             ErrorCode.UNAVAILABLE,
             "the secure option values of this retry were held in the memory of the dispatcher that accepted the run, "
             "and that one does not answer any more: run the job again.",
             details={"dispatcher": holder},
         )
-        await record_refusal(self._bus, self._subjects, (request.project, request.id), error)
+
+    async def _refuse(self, before: ExecutionQueued, request: RunRequest, refusal: RunbusError) -> None:
+        """Tell of it as an execution of the job that failed, with its number among the attempts."""
+        retry = request.retry or RetryOf()
+        key = request.project, request.id
+        await record_refused_retry(self._bus, self._subjects, before, retry, key, refusal)
+        log.warning("retry.refused", execution=before.execution, next=request.id, reason=refusal.message)
 
     async def _answers(self, request: RunRequest, holder: str) -> bool:
-        """Whether the dispatcher is there: it refuses a question for values that nobody has claimed."""
+        """Whether the dispatcher is there: it refuses a question for values that nobody has claimed.
+
+        One that says nothing is asked again: it may stand still for a moment, or be gone without the server being
+        able to say so. Raises ``unavailable`` where it could not be asked.
+        """
         question = SecretsRequest(
             project=request.project, execution=request.id, assignment=WHOLE_EXECUTION, runner="", instance=""
         )
-        try:
-            await self._bus.call(self._subjects, catalog.SECRETS, question, runner=holder)
-        except RunbusError as error:
-            return error.details.get("reason") != _NOBODY
-        return True
+        for _ in range(_SILENT_TIMES):
+            try:
+                await self._bus.call(
+                    self._subjects, catalog.SECRETS, question, runner=holder, timeout_s=ANSWER_WITHIN_S
+                )
+            except RunbusError as error:
+                if nobody_listens(error):
+                    return False
+                if unanswered(error):
+                    continue
+                if not_asked(error):
+                    raise
+            return True
+        return False
 
     def _request(self, queued: ExecutionQueued, retry: RetryOf, at: datetime) -> RunRequest:
         initial = retry.initial or queued.execution
@@ -202,8 +233,10 @@ class Retries:
         return decode(first.data, ExecutionQueued) if first else None
 
     async def _is_there(self, request: RunRequest) -> bool:
+        """Whether it was begun, or refused to the end."""
         subject = self._subjects.events_of_execution(request.project, request.id)
-        return await self._bus.last_message(self._subjects.events_stream, subject) is not None
+        last = await self._bus.last_message(self._subjects.events_stream, subject)
+        return last is not None and not is_unfinished_refusal(decode(last.data, Event))  # type: ignore[arg-type]
 
 
 def retry_id(initial: str, attempt: int) -> str:

@@ -26,6 +26,9 @@ from schemas.tokens import TagSet, own_tag
 ANSWER_WITHIN_S: Final = 5.0
 """On top of the provider's own time: for the way there and back."""
 
+_RUNNER: Final = "runner"
+"""Begins the origin of a runner's errors; its id follows."""
+
 RequestT = TypeVar("RequestT", KeyBrowseRequest, KeyLookRequest)
 ReplyT = TypeVar("ReplyT", KeyList, KeyShown)
 
@@ -35,6 +38,14 @@ class Chosen(NamedTuple):
 
     tags: TagSet
     warnings: list[str]
+    runner: str = ""
+    """The one that answers, if any does; empty: any of several."""
+
+
+def answered_by(error: RunbusError) -> str:
+    """The runner that answered with this error; empty: none did."""
+    service, _, runner = error.origin.partition(" ")
+    return runner[:80] if service == _RUNNER else ""
 
 
 class Asker:
@@ -76,8 +87,9 @@ def _chosen(tags: TagSet, connected: Sequence[RunnerView]) -> Chosen:
         )
     warnings = disagreements(connected)
     if not warnings:
-        return Chosen(tags, warnings)
+        return Chosen(tags, warnings, connected[0].id if len(connected) == 1 else "")
     usual = usual_storage(having)
     alike = [runner for runner in having if fingerprint(runner.key_storage) == usual]
     answering = [runner for runner in alike if not any(each.problem for each in runner.key_storage)] or alike
-    return Chosen(TagSet((own_tag(least_busy(answering).id),)), warnings)
+    runner = least_busy(answering).id
+    return Chosen(TagSet((own_tag(runner),)), warnings, runner)

@@ -12,11 +12,11 @@ import structlog
 
 from bus.audit import OK, KeyAudit
 from bus.sealing import seal
-from domain.keys.paths import KeyPath, KeyPlace, checked_path, outside
+from domain.keys.paths import KeyPath, KeyPlace, is_key_name, outside
 from schemas import catalog
 from schemas.api import Done
 from schemas.codec import decode
-from schemas.errors import RunbusError
+from schemas.errors import ErrorCode, RunbusError
 from schemas.keys import (
     KeyAccess,
     KeyAction,
@@ -35,11 +35,13 @@ from schemas.keys import (
     SealingKeyReply,
     SealingKeyRequest,
 )
-from services.keyproxy.asking import Asker
+from services.keyproxy.asking import Asker, answered_by
 from services.keyproxy.opening import Opening
 from services.keyproxy.sealed import Sealing
 from services.keyproxy.store import KeyStore
 
+_PROVIDER_WITHIN_S: Final = 52.0
+"""A runner gives its providers up after 50 s at most, and says which of them it was."""
 _CENTRE: Final = "keys/"
 _RUNNER: Final = "runner/"
 
@@ -61,18 +63,15 @@ class Handlers:
         where = _RUNNER if request.runner else _CENTRE
         access = _access(KeyAction.LIST, f"{where}{request.path}", request.user, request.project)
         async with self._told(access) as note:
+            path = _below(where, request.path)
             if request.runner is None:
-                page = await self._store.children(
-                    checked_path(request.path, is_folder=True),
-                    deep=request.deep,
-                    limit=request.limit,
-                    after=request.after,
-                )
+                page = await self._store.children(path, deep=request.deep, limit=request.limit, after=request.after)
                 return KeyList(keys=page.entries, more=page.more)
             chosen = await self._asker.choose(request.project, request.runner)
+            note.runner = chosen.runner
             browse = KeyBrowseRequest(
-                path=request.path, project=request.project, deep=request.deep, limit=request.limit,
-                after=request.after, user=request.user,
+                path=path, project=request.project, deep=request.deep, limit=request.limit, after=request.after,
+                user=request.user, timeout_s=_PROVIDER_WITHIN_S,
             )  # fmt: skip
             answer = await self._asker.ask(chosen, catalog.KEY_BROWSE, browse)
             note.runner = answer.runner
@@ -83,19 +82,23 @@ class Handlers:
         where = _RUNNER if request.runner else _CENTRE
         access = _access(KeyAction.SHOW, f"{where}{request.path}", request.user, request.project)
         async with self._told(access) as note:
+            path = _below(where, request.path)
             if request.runner is None:
-                return KeyShown(key=await self._store.show(checked_path(request.path)))
+                return KeyShown(key=await self._store.show(path))
             chosen = await self._asker.choose(request.project, request.runner)
-            look = KeyLookRequest(path=request.path, project=request.project, user=request.user)
+            note.runner = chosen.runner
+            look = KeyLookRequest(path=path, project=request.project, user=request.user, timeout_s=_PROVIDER_WITHIN_S)
             answer = await self._asker.ask(chosen, catalog.KEY_LOOK, look)
             note.runner = answer.runner
             return answer
 
     async def put_key(self, request: KeyPutRequest) -> KeyStored:
         """Store a value that was sealed for this service."""
-        key = _centre_key(request.path)
-        access = _access(KeyAction.UPDATE, str(key), request.user)
+        access = _access(KeyAction.UPDATE, _told_name(request.path), request.user)
         async with self._told(access) as note:
+            if request.fresh:
+                note.action = KeyAction.CREATE
+            key = _centre_key(request.path)
             sealed = decode(await self._sealing.open(request.sealed), KeyValue)
             if sealed.path != request.path:
                 raise outside(request.path, "what is sealed is the value of another key: seal it anew")
@@ -107,8 +110,8 @@ class Handlers:
 
     async def remove_key(self, request: KeyRemoveRequest) -> Done:
         """Remove a key. Raises ``key_unavailable`` where there is none."""
-        key = _centre_key(request.path)
-        async with self._told(_access(KeyAction.REMOVE, str(key), request.user)):
+        async with self._told(_access(KeyAction.REMOVE, _told_name(request.path), request.user)):
+            key = _centre_key(request.path)
             await self._store.remove(key.path)
             return Done()
 
@@ -118,12 +121,13 @@ class Handlers:
 
     async def open_key(self, request: KeyOpenRequest) -> SealedValue:
         """The value of a centre's key, sealed to the runner that may have it."""
-        key = _centre_key(request.path)
         access = msgspec.structs.replace(
-            _access(KeyAction.READ, str(key), "", request.project), runner=request.runner[:80],
+            _access(KeyAction.READ, _told_name(request.path), "", request.project), runner=request.runner[:80],
             execution=request.execution[:80], source=request.source[:80],
         )  # fmt: skip
-        async with self._told(access):
+        async with self._told(access) as note:
+            note.user = await self._opening.user_of(request)
+            key = _centre_key(request.path)
             public_key = await self._opening.receiver(request, key)
             return SealedValue(sealed=seal(public_key, await self._store.read(key.path)))
 
@@ -135,6 +139,7 @@ class Handlers:
             yield note
         except RunbusError as error:
             outcome = str(error.details.get("reason") or error.code)
+            note.refused(error)
             raise
         except BaseException:
             outcome = "failed"
@@ -150,9 +155,28 @@ class _Note:
         self._access = access
         self.runner = access.runner
         self.action = access.action
+        self.user = access.user
+
+    def refused(self, error: RunbusError) -> None:
+        """Also a refusal tells who answered; and what is refused because of what is there would have been new."""
+        self.runner = answered_by(error) or self.runner
+        if self.action is KeyAction.UPDATE and error.code is ErrorCode.ALREADY_EXISTS:
+            self.action = KeyAction.CREATE
 
     def told(self, outcome: str) -> KeyAccess:
-        return msgspec.structs.replace(self._access, outcome=outcome, runner=self.runner, action=self.action)
+        return msgspec.structs.replace(
+            self._access, outcome=outcome, runner=self.runner, action=self.action, user=self.user[:80]
+        )
+
+
+def _below(where: str, path: str) -> str:
+    """The path below the root of a key storage; empty: the root. Raises ``key_unavailable`` (``outside``)."""
+    return KeyPath.parse(f"{where}{path}").path if path else ""
+
+
+def _told_name(name: str) -> str:
+    """What the audit repeats of a name: what is none at all may be the secret itself."""
+    return name if is_key_name(name) else ""
 
 
 def _centre_key(name: str) -> KeyPath:

@@ -24,6 +24,7 @@ from services.keyproxy.masterkey import (
     parse_master_key,
     read_master_key,
 )
+from services.keyproxy.settings import KEYS_NAME
 
 log = structlog.get_logger("keyproxy")
 
@@ -59,7 +60,7 @@ class FileMasterKeys:
         self.path: Final = path
         self.new_path: Final = path.with_name(f"{path.name}.new")
         self._make = make
-        """Whether one is made at the first start."""
+        """Whether one is made at the first start, in the data directory."""
 
     @property
     def place(self) -> str:
@@ -76,9 +77,16 @@ class FileMasterKeys:
 
     def read(self) -> list[MasterKey]:
         """See :class:`MasterKeys`."""
-        if self._make and not self.path.exists() and not self.new_path.exists():
+        if self._is_first():
             _made_once(self.path)
         return [read_master_key(self.path), *_readable(self.new_path)]
+
+    def _is_first(self) -> bool:
+        """Made beside a file of keys, a master key would open none of them, and hide that the right one is gone."""
+        if not self._make or self.path.exists() or self.new_path.exists():
+            return False
+        keys = self.path.with_name(KEYS_NAME)
+        return not keys.exists() or not keys.stat().st_size
 
     def again(self) -> list[MasterKey]:
         """See :class:`MasterKeys`."""

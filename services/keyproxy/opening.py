@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import structlog
 
@@ -14,11 +14,14 @@ from domain.keys.paths import KeyPath
 from domain.selection import tag_set_of
 from schemas.codec import decode
 from schemas.errors import ErrorCode, RunbusError
-from schemas.events import AssignmentStarted, Event
+from schemas.events import AssignmentStarted, Event, ExecutionQueued
 from schemas.keys import KeyOpenRequest
 from schemas.runners import RunnerRecord
 from schemas.sources import ProjectSources
 from schemas.subjects import Subjects
+
+_DISPATCHER: Final = "dispatcher"
+"""Author of the event that an execution begins with."""
 
 log = structlog.get_logger("keyproxy")
 
@@ -54,6 +57,19 @@ class Opening:
         else:
             await self._require_source(request, record[0])
         return record[0].sealing_key
+
+    async def user_of(self, request: KeyOpenRequest) -> str:
+        """Who has run the execution that asks; empty for a node source, and where nothing is known (any more)."""
+        if not request.execution:
+            return ""
+        subject = self._subjects.event(request.project, request.execution, "0", _DISPATCHER)
+        try:
+            stored = await self._bus.first_message(self._subjects.events_stream, subject)
+            event = decode(stored.data, ExecutionQueued) if stored else None
+        except RunbusError as error:
+            log.warning("audit.user_unknown", execution=request.execution[:80], error=error.message)
+            return ""
+        return event.user if event is not None and event.execution == request.execution else ""
 
     async def _require_claim(self, request: KeyOpenRequest) -> None:
         subject = self._subjects.events_of_assignment(request.project, request.execution, request.assignment)

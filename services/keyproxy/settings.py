@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from bus.logs import LogFormat
+
+KEYS_NAME: Final = "keys.sqlite"
+"""Of the file of the centre's keys, in the data directory."""
 
 
 class KeyproxySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,4 +39,4 @@ class KeyproxySettings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def keys_path(self) -> Path:
         """The file of the centre's keys."""
-        return Path(self.data_dir) / "keys.sqlite"
+        return Path(self.data_dir) / KEYS_NAME

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import aiosqlite
+import structlog
 
 from schemas.errors import ErrorCode, RunbusError
 
@@ -81,6 +82,8 @@ _NO_USE: Final = frozenset(
     {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
 )
 
+log = structlog.get_logger("keyproxy")
+
 
 async def open_writer(path: Path) -> aiosqlite.Connection:
     """Open the file, or make it: mode 0600, its directory 0700 where that is made too.
@@ -133,6 +136,7 @@ def telling(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         raise _told(path, error) from error
     except OSError as error:
+        _log(path, error)
         raise unavailable(path, f"cannot be used ({error.strerror}): let the user of this service own it.") from error
 
 
@@ -145,8 +149,10 @@ def unavailable(path: Path, what: str) -> RunbusError:
 
 def _told(path: Path, error: sqlite3.DatabaseError) -> Exception:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in _DAMAGE | _NO_USE:
+        _log(path, error)
     if code in _DAMAGE:
-        return unavailable(path, "is damaged, or no such file: put a backup in its place and start again.")
+        return unavailable(path, "is damaged, or is no file of keys: put a backup in its place and start again.")
     if code in _BUSY:
         return RunbusError(
             ErrorCode.BUSY, f"the file of the centre's keys, {path}, is being written by another process: try again."
@@ -158,13 +164,21 @@ def _told(path: Path, error: sqlite3.DatabaseError) -> Exception:
     return error
 
 
+def _log(path: Path, error: Exception) -> None:
+    """Whoever asked is told, too; but whoever runs the service sees its log only."""
+    log.error("store.failed", file=str(path), error=str(error), sqlite=getattr(error, "sqlite_errorname", None))
+
+
 def _make(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    is_new = not os.path.lexists(path)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     try:
         status = os.fstat(descriptor)
     finally:
         os.close(descriptor)
+    if not is_new and stat.S_ISREG(status.st_mode) and not status.st_size:
+        log.warning("store.empty", file=str(path), meaning="no key is in it: if some were, put a backup in its place")
     if not stat.S_ISREG(status.st_mode):
         raise unavailable(path, "is no file: name another data directory.")
     if status.st_mode & 0o077:

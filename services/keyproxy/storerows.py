@@ -113,8 +113,8 @@ def too_large(path: str, size_bytes: int, limit_bytes: int) -> RunbusError:
     """More than a key may hold."""
     return RunbusError(
         ErrorCode.TOO_LARGE,
-        f"the value for keys/{path[:200]} has {size_bytes:,} bytes, and a key holds {limit_bytes:,} at most.",
-        details={"path": path[:200], "reason": KeyFailure.TOO_LARGE.value},
+        f"the value for {_name(path)} has {size_bytes:,} bytes, and a key holds {limit_bytes:,} at most.",
+        details={"key": _name(path), "reason": KeyFailure.TOO_LARGE.value},
     )
 
 
@@ -133,10 +133,13 @@ def taken(path: str) -> RunbusError:
 
 
 def _taken(path: str, why: str) -> RunbusError:
-    return RunbusError(ErrorCode.ALREADY_EXISTS, f"keys/{path[:200]} {why}", details={"path": path[:200]})
+    return RunbusError(ErrorCode.ALREADY_EXISTS, f"{_name(path)} {why}", details={"key": _name(path)})
 
 
 def _unavailable(path: str, reason: KeyFailure, why: str) -> RunbusError:
-    return RunbusError(
-        ErrorCode.KEY_UNAVAILABLE, f"keys/{path[:200]} {why}", details={"path": path[:200], "reason": reason.value}
-    )
+    name = _name(path)
+    return RunbusError(ErrorCode.KEY_UNAVAILABLE, f"{name} {why}", details={"key": name, "reason": reason.value})
+
+
+def _name(path: str) -> str:
+    return f"keys/{path[:200]}"

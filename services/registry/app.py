@@ -21,7 +21,9 @@ from schemas.runners import RunnerBeat, RunnerRecord
 from schemas.subjects import Subjects
 from schemas.version import VERSION
 from services.registry.handlers import Handlers
+from services.registry.holders import Holders
 from services.registry.projects import Projects
+from services.registry.registration import Registration
 from services.registry.roster import Roster
 from services.registry.settings import RegistrySettings
 
@@ -58,8 +60,10 @@ class Registry:
         self._projects = Projects(projects)
         self._projects_bucket = projects
         self._roster = Roster(runners, settings.clocks)
-        self._handlers = Handlers(
-            bus, self._subjects, self._roster, self._projects, beat_interval_s=settings.beat_interval_s
+        self._handlers = Handlers(bus, self._subjects, self._roster, self._projects)
+        holders = Holders(bus, self._subjects, self._roster, beat_interval_s=settings.beat_interval_s)
+        self._registration = Registration(
+            self._roster, self._projects, holders, beat_interval_s=settings.beat_interval_s
         )
         self._answerer = Answerer(bus, NAME)
         self._configuring: dict[str, asyncio.Task[bool]] = {}
@@ -89,7 +93,7 @@ class Registry:
         projects = self._projects
         subjects = self._subjects
         return [
-            route(subjects, catalog.REGISTER, handlers.register),
+            route(subjects, catalog.REGISTER, self._registration.register),
             route(subjects, catalog.RUNNER_LIST, handlers.list_runners),
             route(subjects, catalog.RUNNER_SHOW, handlers.show_runner),
             route(subjects, catalog.RUNNER_TAGS, handlers.set_tags),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Final
 
 import msgspec
 import structlog
@@ -17,9 +16,6 @@ from schemas.api import (
     Done,
     MatchReply,
     MatchRequest,
-    PingRequest,
-    Registered,
-    RegisterRequest,
     RunnerCreateRequest,
     RunnerList,
     RunnerListRequest,
@@ -34,10 +30,9 @@ from schemas.runners import FleetChanged, RunnerRecord, RunnerView
 from schemas.states import RunnerStatus
 from schemas.subjects import Subjects
 from schemas.tokens import TagSet, given_tag, identifier, tag
+from services.registry.holders import ANSWER_WITHIN_S
 from services.registry.projects import Projects
 from services.registry.roster import Roster
-
-_ANSWER_WITHIN_S: Final = 2.0
 
 log = structlog.get_logger("registry")
 
@@ -45,58 +40,11 @@ log = structlog.get_logger("registry")
 class Handlers:
     """The registry's verbs about runners, on a roster and the projects."""
 
-    def __init__(
-        self,
-        bus: Bus,
-        subjects: Subjects,
-        roster: Roster,
-        projects: Projects,
-        *,
-        beat_interval_s: float,
-    ) -> None:
+    def __init__(self, bus: Bus, subjects: Subjects, roster: Roster, projects: Projects) -> None:
         self._bus = bus
         self._subjects = subjects
         self._roster = roster
         self._projects = projects
-        self._beat_interval_s = beat_interval_s
-
-    async def register(self, request: RegisterRequest) -> Registered:
-        """A runner reports for work. Refuses an id that a connected runner has, and unknown projects."""
-        runner = identifier("runner id", request.runner)
-        for project in request.projects:
-            self._projects.require(project)
-        asked_tags = list(TagSet(map(given_tag, request.tags))) if request.tags else []
-        await self._require_not_taken(runner, request.instance)
-        now = datetime.now(UTC)
-
-        def change(before: RunnerRecord | None) -> RunnerRecord:
-            keeps = before is not None and before.operator_tags
-            base = before or RunnerRecord(id=runner, created_at=now)
-            return msgspec.structs.replace(
-                base,
-                tags=base.tags if keeps else asked_tags,
-                projects=request.projects,
-                local=request.local,
-                version=request.version,
-                instance=request.instance,
-                plugins=request.plugins,
-                node=request.node,
-                key_storage=request.key_storage,
-                sealing_key=request.sealing_key,
-                max_running=request.max_running,
-                registered_at=now,
-                left_at=None,
-                tags_revision=base.tags_revision + 1,
-            )
-
-        record = await self._roster.update(runner, change)
-        log.info("runner.registered", runner=runner, tags=record.tags, projects=record.projects)
-        return Registered(
-            tags=record.tags,
-            tags_revision=record.tags_revision,
-            projects=record.projects,
-            beat_interval_s=self._beat_interval_s,
-        )
 
     async def list_runners(self, request: RunnerListRequest) -> RunnerList:
         """Runners that meet every given filter."""
@@ -217,7 +165,7 @@ class Handlers:
         )
         try:
             done = await self._bus.call(
-                self._subjects, catalog.CONFIGURE, request, runner=record.id, timeout_s=_ANSWER_WITHIN_S
+                self._subjects, catalog.CONFIGURE, request, runner=record.id, timeout_s=ANSWER_WITHIN_S
             )
         except RunbusError as error:
             log.info("runner.configure_later", runner=record.id, reason=error.message)
@@ -230,24 +178,3 @@ class Handlers:
             self._subjects.fleet_changed(),
             FleetChanged(runner=view.id, instance=view.instance, status=view.status),
         )
-
-    async def _require_not_taken(self, runner: str, instance: str) -> None:
-        """Ask whoever has the id now: NATS says at once if nobody listens under it."""
-        known = self._roster.record(runner)
-        try:
-            pong = await self._bus.call(
-                self._subjects, catalog.PING, PingRequest(), runner=runner, timeout_s=_ANSWER_WITHIN_S
-            )
-        except RunbusError as error:
-            if error.details.get("reason") == "nobody listens":
-                return
-            holder = known.instance if known else "unknown"
-        else:
-            holder = pong.instance
-        if holder != instance:
-            raise RunbusError(
-                ErrorCode.RUNNER_ID_TAKEN,
-                f"the runner id {runner!r} is taken: another runner is connected under it "
-                f"(instance {holder}). Stop that one, or start this one with another --id.",
-                details={"runner": runner, "instance": holder},
-            )

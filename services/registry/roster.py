@@ -47,6 +47,24 @@ class Roster:
         self._presence[beat.runner] = Presence.of(beat, datetime.now(UTC))
         return record
 
+    @property
+    def down_after_s(self) -> float:
+        """How long a runner may be silent until it is Down."""
+        return self._clocks.down_after_s
+
+    def silent_s(self, record: RunnerRecord) -> float:
+        """How long this copy has listened, and heard nothing of the record's instance; 0 before it registered."""
+        now = datetime.now(UTC)
+        presence = self._presence_of(record)
+        heard_at = presence.seen_at if presence is not None else record.registered_at
+        return (now - max(heard_at, self._watching_since)).total_seconds() if heard_at is not None else 0.0
+
+    def has_left(self, record: RunnerRecord) -> bool:
+        """Whether the record's instance is known to have ended in order, or there never was one."""
+        presence = self._presence_of(record)
+        never = record.registered_at is None
+        return never or record.left_at is not None or (presence is not None and presence.leaving)
+
     def record(self, runner: str) -> RunnerRecord | None:
         """The record, if there is one."""
         return self._records.get(runner)
@@ -108,8 +126,11 @@ class Roster:
         await self.take_record(runner, None)
 
     def _view(self, record: RunnerRecord) -> RunnerView:
-        presence = self._presence.get(record.id)
-        if presence is not None and presence.instance != record.instance:
-            presence = None
+        presence = self._presence_of(record)
         status = status_of(record, presence, datetime.now(UTC), self._clocks, watching_since=self._watching_since)
         return view_of(record, presence, status)
+
+    def _presence_of(self, record: RunnerRecord) -> Presence | None:
+        """What the heartbeats of the record's instance said last."""
+        presence = self._presence.get(record.id)
+        return presence if presence is not None and presence.instance == record.instance else None

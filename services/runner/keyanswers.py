@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, TypeVar
 
 from domain.keys.paths import checked_path
 from runbus.plugin import KeyFailure, KeyStorageError
+from schemas.errors import RunbusError
 from schemas.keys import KeyBrowseRequest, KeyList, KeyLookRequest, KeyShown
 from services.runner.keystorage.guarded import RunnerKeys
-from services.runner.keyuse import unavailable
+from services.runner.keyuse import not_listed, unavailable
 
 T = TypeVar("T")
 
 MAX_PAGE = 5000
+
+
+class _Asked(NamedTuple):
+    """What somebody wants to see, for how long, and how it is told that it cannot be."""
+
+    name: str
+    timeout_s: float
+    refusal: Callable[[str, str, KeyStorageError], RunbusError]
 
 
 class KeyAnswers:
@@ -27,7 +36,8 @@ class KeyAnswers:
     async def browse(self, request: KeyBrowseRequest) -> KeyList:
         """A page of a folder. Raises ``key_unavailable``."""
         path = checked_path(request.path, is_folder=True)
-        found = await self._within(request.timeout_s, path, self._keys.listing(path, deep=request.deep))
+        asked = _Asked(f"runner/{path}", request.timeout_s, not_listed)
+        found = await self._within(asked, self._keys.listing(path, deep=request.deep))
         rest = [entry for entry in found.entries if entry.path > request.after]
         limit = max(1, min(request.limit, MAX_PAGE))
         if len(rest) > limit and rest[limit].path == rest[limit - 1].path:
@@ -38,18 +48,18 @@ class KeyAnswers:
         )  # fmt: skip
 
     async def look(self, request: KeyLookRequest) -> KeyShown:
-        """One key. Raises ``key_unavailable``."""
-        path = checked_path(request.path)
-        entry = await self._within(request.timeout_s, path, self._keys.show(path))
+        """One key, or folder. Raises ``key_unavailable``."""
+        path = checked_path(request.path, is_folder=True)
+        asked = _Asked(f"runner/{path}", request.timeout_s, unavailable)
+        entry = await self._within(asked, self._keys.show(path))
         return KeyShown(key=entry, runner=self._runner, storage=self._keys.infos)
 
-    async def _within(self, timeout_s: float, path: str, work: Awaitable[T]) -> T:
-        name = f"runner/{path}"
+    async def _within(self, asked: _Asked, work: Awaitable[T]) -> T:
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(asked.timeout_s):
                 return await work
         except KeyStorageError as error:
-            raise unavailable(name, self._runner, error) from None
+            raise asked.refusal(asked.name, self._runner, error) from None
         except TimeoutError:
-            late = KeyStorageError(f"its provider took longer than {timeout_s:g} s", reason=KeyFailure.TIMEOUT)
-            raise unavailable(name, self._runner, late) from None
+            late = KeyStorageError(f"its provider took longer than {asked.timeout_s:g} s", reason=KeyFailure.TIMEOUT)
+            raise asked.refusal(asked.name, self._runner, late) from None

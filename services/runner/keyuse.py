@@ -113,9 +113,18 @@ class CentreKeys:
 
 def unavailable(key: KeyPath | str, runner: str, error: KeyStorageError) -> RunbusError:
     """The error of a key that cannot be read, or looked at, on a runner."""
-    message = error.message.removesuffix(".")
+    return _refused(f"key {str(key)!r} cannot be read on runner {runner}", str(key), runner, error)
+
+
+def not_listed(folder: str, runner: str, error: KeyStorageError) -> RunbusError:
+    """The error of a folder of keys, ``runner/db`` or ``runner/``, that cannot be listed on a runner."""
+    return _refused(f"the keys in {folder!r} cannot be listed on runner {runner}", folder, runner, error)
+
+
+def _refused(what: str, key: str, runner: str, error: KeyStorageError) -> RunbusError:
+    message = error.message if error.message.endswith(("?", "!")) else f"{error.message.removesuffix('.')}."
     return RunbusError(
         ErrorCode.KEY_UNAVAILABLE,
-        f"key {str(key)!r} cannot be read on runner {runner}: {message}.",
-        details={"key": str(key), "runner": runner, "reason": error.reason},
+        f"{what}: {message}",
+        details={"key": key, "runner": runner, "reason": error.reason},
     )

@@ -66,7 +66,7 @@ async def test_a_storage_that_fails_does_not_keep_the_others_from_being_listed(
     assert (above.code, "Warning" in above.err) == (exits.OK, False)
     itself = await cli("keys", "list", "runner/vault/prod", "--tags", "DMZ", "--deep")
     assert itself.code == exits.ERROR
-    assert "key 'runner/vault/prod' cannot be read on runner a1: " in itself.err
+    assert "the keys in 'runner/vault/prod' cannot be listed on runner a1: " in itself.err
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 4, 7, 10, 2000])

@@ -81,7 +81,7 @@ async def test_a_key_of_a_project_in_a_job_of_another(system: System, cli: Cli) 
     await put_job(system, SHOP, project="other")
     before = await system.count(system.subjects.events_stream)
     done = await cli("job", "run", "use", "--project", "other")
-    said(done, f"option 'own' takes its value from {what_to_do}", "(key_unavailable, id ")
+    said(done, f"option 'own' takes its value from {what_to_do}", "(key_unavailable: forbidden, id ")
     assert await system.count(system.subjects.events_stream) == before
     await put_job(system, SHOP, project="other", required=False)
     done = await cli("job", "run", "use", "--project", "other")
@@ -102,12 +102,12 @@ async def test_a_key_that_only_a_runner_of_another_tag_set_has(system: System, c
         done,
         "option 'own' takes its value from a key: key 'runner/db/pw' cannot be read on runner b1: ",
         "A runner reads its own keys only: 'runbus keys list runner/db --tags @b1' shows those of this one. Mend",
-        "(invalid_option, id ",
+        "(invalid_option: not_found, id ",
     )
     listed = await cli("keys", "list", "runner/db", "--tags", "@b1")
     assert "runner/db/other" in listed.text
     shown = await cli("keys", "show", "runner/db/pw", "--tags", "LAB")
-    said(shown, "key 'runner/db/pw' cannot be read on runner b1: ", "(key_unavailable, id ")
+    said(shown, "key 'runner/db/pw' cannot be read on runner b1: ", "(key_unavailable: not_found, id ")
     await put_job(system, "runner/db/pw", tags="dmz")
     assert (await cli("job", "run", "use")).code == 0
 

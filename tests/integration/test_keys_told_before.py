@@ -226,7 +226,7 @@ async def test_the_command_line_says_what_to_do(system: System, tmp_path: Path) 
     )
     assert (ran.code, ran.out) == (125, b"")
     assert text in ran.err
-    assert "(key_unavailable, id " in ran.err
+    assert "(key_unavailable: no_key_storage, id " in ran.err
     assert as_json.error.error.details["reason"] == "no_key_storage"
     assert planned.code == 0
     assert "Warning: it could not run now. option 'own' takes its value from" in planned.err

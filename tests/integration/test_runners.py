@@ -71,6 +71,52 @@ async def test_the_id_of_a_killed_runner_is_free_at_once(system: System) -> None
     assert (await system.run("true", "linux")).runner == "a1"
 
 
+async def test_of_several_that_start_at_the_same_moment_one_gets_the_id(system: System) -> None:
+    await system.up()
+    parts = [system.start_runner("a1", "linux") for _ in range(5)]
+
+    def refusals() -> list[TaskPart]:
+        return [part for part in parts if isinstance(part, TaskPart) and part.task.done()]
+
+    await eventually(lambda: len(refusals()) == 4, within_s=10.0, what="all but one have ended")
+    for part in refusals():
+        system.forget(part)
+        with pytest.raises(RunbusError) as caught:
+            await part.ended()
+        assert caught.value.code is ErrorCode.RUNNER_ID_TAKEN
+    await system.runners_ready("a1")
+    assert (await system.run("true", "linux")).state is ExecutionState.SUCCEEDED
+
+
+async def test_one_that_stands_still_for_a_moment_has_its_id(system: System) -> None:
+    await system.up()
+    first = system.start_runner("a1", "linux", program=True)
+    assert isinstance(first, ProgramPart)
+    await system.runners_ready("a1")
+    first.program.signal(signal.SIGSTOP)
+    second = system.start_runner("a1", "linux")
+    assert isinstance(second, TaskPart)
+    system.forget(second)
+    with pytest.raises(RunbusError) as caught:
+        await second.ended()
+    assert caught.value.code is ErrorCode.RUNNER_ID_TAKEN
+    first.program.signal(signal.SIGCONT)
+    await system.runners_ready("a1")
+
+
+async def test_one_that_stands_still_has_its_id_until_it_is_down(system: System) -> None:
+    await short_clocks(system)
+    first = system.start_runner("a1", "linux", program=True)
+    assert isinstance(first, ProgramPart)
+    await system.runners_ready("a1")
+    first.program.signal(signal.SIGSTOP)
+    await system.runner_is("a1", RunnerStatus.DOWN)
+    system.start_runner("a1", "linux")
+    await system.runner_is("a1", RunnerStatus.HEALTHY)
+    system.forget(first)
+    await first.program.kill()
+
+
 async def test_new_then_healthy_then_unhealthy_then_healthy(system: System, tmp_path: Path) -> None:
     await short_clocks(system)
     await system.client.call(catalog.RUNNER_CREATE, RunnerCreateRequest(runner="a1", tags=["linux"]))

@@ -125,7 +125,7 @@ async def test_what_is_not_there_is_told_from_what_is_no_key(store: KeyStore) ->
         with pytest.raises(RunbusError, match=f"^keys/{path} is ") as caught:
             await ask(path)
         assert caught.value.code is ErrorCode.KEY_UNAVAILABLE
-        assert caught.value.details == {"path": path, "reason": why}
+        assert caught.value.details == {"key": f"keys/{path}", "reason": why}
     assert await store.show("a") == KeyEntry(path="a", folder=True)
     assert await store.show("") == KeyEntry(path="", folder=True)
 

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import structlog
 
 from schemas.errors import ErrorCode, RunbusError
 from schemas.keys import KeyEntry
@@ -191,11 +192,30 @@ async def test_a_full_disk_is_told_and_nothing_is_half_written(tmp_path: Path) -
     async with KeyStore.open(tmp_path / "keys.sqlite", MASTER) as store:
         await store.put("old/key", b"x", by="")
         await store._writer.execute("PRAGMA max_page_count = 20")
-        with pytest.raises(RunbusError, match="see that its disk has room") as caught:
+        with (
+            structlog.testing.capture_logs() as logs,
+            pytest.raises(RunbusError, match="see that its disk has room") as caught,
+        ):
             await store.put("new/key", b"x" * 200_000, by="")
+        (told,) = logs
+        assert (told["event"], told["log_level"], told["sqlite"]) == ("store.failed", "error", "SQLITE_FULL")
+        assert (told["file"], told["error"]) == (str(tmp_path / "keys.sqlite"), "database or disk is full")
         assert caught.value.code is ErrorCode.UNAVAILABLE
         assert [each.path for each in (await store.children(deep=True)).entries] == ["old", "old/key"]
         await store.put("new/key", b"x", by="")
+
+
+async def test_a_file_of_nothing_is_told_in_the_log(tmp_path: Path) -> None:
+    path = tmp_path / "keys.sqlite"
+    with structlog.testing.capture_logs() as logs:
+        await stored(path)
+    assert logs == []  # it was not there: a first start
+    path.write_bytes(b"")
+    with structlog.testing.capture_logs() as logs:
+        async with KeyStore.open(path, MASTER) as store:
+            assert await store.count() == 0
+    (told,) = logs
+    assert (told["event"], told["log_level"], told["file"]) == ("store.empty", "warning", str(path))
 
 
 async def test_a_file_that_another_process_holds_is_told(tmp_path: Path) -> None:

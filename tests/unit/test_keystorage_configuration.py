@@ -157,25 +157,28 @@ class TestFile:
                 "type: vault\nconfig:\n  address: {file: /no/such}",
                 "FILE:3: address: the file /no/such cannot be read",
             ),
-            ("type: vault\nconfig: {token: s3cret-token}", "FILE:1: vault: object missing required field `address`"),
+            ("type: vault\nconfig: {token: s3cret-token}", "FILE:1: vault: address is missing"),
             (
                 "type: vault\nconfig: {address: a, maxRetries: many}",
-                "FILE:1: vault: expected `int`, got `str` (setting",
+                "FILE:2: vault: maxRetries has to be a whole number",
             ),
-            ("type: vault\nconfig: {address: a, pin: s3cret-token}", "FILE:1: vault: a setting that holds a secret"),
-            ("type: vault\nconfig: {address: a, validateSsl: maybe}", "FILE:1: vault: expected `bool`"),
+            ("type: vault\nconfig: {address: a, pin: s3cret-token}", "FILE:2: vault: a setting that holds a secret"),
+            (
+                "type: vault\nconfig: {address: a, validateSsl: maybe}",
+                "FILE:2: vault: validateSsl has to be true or false",
+            ),
             (
                 "type: vault\nconfig: {address: a, behaviour: s3cret-token}",
-                "FILE:1: vault: not one of its values, which are vault, plain (setting behaviour)",
+                "FILE:2: vault: behaviour has to be one of vault, plain",
             ),
             (
                 "type: vault\nconfig: {address: a, version: s3cret-token}",
-                "FILE:1: vault: not one of its values, which are 1, 2 (setting version)",
+                "FILE:2: vault: version has to be one of 1, 2",
             ),
             ("? [a]\n: b", "FILE:1: a name has to be one word"),
             ("runner: {rundeck: {x: y}}", "FILE:1: there is no 'storage' here"),
             ("runner: {rundeck: {storage: {a: b}}}", "FILE:1: no map of settings"),
-            ("type: file\nconfig: {directory: keys}", "FILE:1: file: directory has to be an absolute path"),
+            ("type: file\nconfig: {directory: keys}", "FILE:2: file: directory has to be an absolute path"),
             (
                 "- type: environment\n- type: environment",
                 "FILE:2: a second key storage for all keys; the first is in",
@@ -251,7 +254,7 @@ class TestOwnVariables:
         [
             ({"PATH": "x"}, "RUNBUS_KEY_STORAGE_TYPE: is not set"),
             ({"TYPE": "none"}, "RUNBUS_KEY_STORAGE_TYPE: this runner has no key storage plugin 'none'"),
-            ({"TYPE": "vault"}, "RUNBUS_KEY_STORAGE_TYPE: vault: object missing required field `address`"),
+            ({"TYPE": "vault"}, "RUNBUS_KEY_STORAGE_TYPE: vault: address is missing"),
             (
                 {"TYPE": "vault", "CONFIG_TOKN": _SECRET},
                 "RUNBUS_KEY_STORAGE_CONFIG_TOKN: vault has no setting 'TOKN'",

@@ -106,6 +106,7 @@ class TestReading:
     async def test_a_pipe_does_not_hold_it_up(self, directory: Path) -> None:
         os.mkfifo(directory / "pipe", 0o600)
         assert "no file" in await _failure(directory, "pipe", KeyFailure.FORBIDDEN)
+        assert "pipe" not in [entry.path for entry in await _keys(directory).children("", deep=True)]
 
     async def test_no_descriptor_is_left(self, directory: Path) -> None:
         before = len(list(Path("/proc/self/fd").iterdir()))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from runbus.plugin import KeyFailure, KeyStorageError
+from services.runner.keystorage.configuration import storages_of
 from services.runner.keystorage.vault import VaultKeyStorage
 from tests.support.kubecerts import Authority
 from tests.support.vaultfixtures import Opener, opened, vault  # noqa: F401  (fixtures)
@@ -99,27 +100,52 @@ async def test_wrong_credentials(wrong: dict[str, str], key: str, vault: VaultSt
 
 
 @pytest.mark.parametrize(
-    "missing",
+    ("wrong", "said"),
     [
-        {"token": ""},
-        {**APPROLE, "approleSecretId": ""},
-        {"authBackend": "userpass", "username": "bob"},
-        {"authBackend": "github"},
-        {"authBackend": "cert"},
-        {"address": "vault:8200"},
-        {"address": "http://user:pass-of-it@127.0.0.1:1"},
-        {"pemFile": "/nowhere/ca.pem"},
-        {"clientPemFile": "/nowhere/c.pem", "clientKeyPemFile": "/nowhere/k.pem"},
-        {"clientPemFile": "/nowhere/c.pem"},
-        {"keyStoreFile": "/x.jks"},
-        {"trustStoreFile": "/x.jks"},
+        ({"token": ""}, "CONFIG_AUTHBACKEND: vault: authBackend token needs token"),
+        ({**APPROLE, "approleSecretId": ""}, "authBackend approle needs approleSecretId"),
+        ({"authBackend": "userpass", "username": "bob"}, "authBackend userpass needs password"),
+        ({"authBackend": "github"}, "authBackend github needs githubToken"),
+        ({"authBackend": "cert"}, "authBackend cert needs clientPemFile and clientKeyPemFile"),
+        (
+            {"authBackend": "cert", "clientPemFile": "/c", "clientKeyPemFile": "/k", "address": "http://v"},
+            "authBackend cert needs an https address",
+        ),
+        ({"address": "vault:8200"}, "CONFIG_ADDRESS: vault: address has to be https://HOST:PORT"),
+        ({"address": "http://user:pass-of-it@127.0.0.1:1"}, "address has to be https://HOST:PORT"),
+        ({"clientPemFile": "/nowhere/c.pem"}, "clientPemFile and clientKeyPemFile are both needed"),
+        ({"keyStoreFile": "/x.jks"}, "keyStoreFile is a key store of Java, which cannot be read: give clientPemFile"),
+        ({"trustStoreFile": "/x.jks"}, "trustStoreFile is a key store of Java"),
+        ({"secretBackend": "a/../b"}, "secretBackend is no path"),
+        (
+            {"engineVersion": "abc"},
+            "CONFIG_ENGINEVERSION: vault: engineVersion has to be a whole number, 1 or more and",
+        ),
+        ({"engineVersion": "3"}, "engineVersion has to be a whole number, 1 or more and 2 at most"),
+        ({"readTimeout": "0"}, "readTimeout has to be a number, more than 0 and 86400 at most"),
+        ({"authBackend": "ldap"}, "authBackend has to be one of token, approle, userpass, cert, github"),
     ],
 )
-async def test_settings_that_do_not_do(missing: dict[str, str], opened: Opener) -> None:  # noqa: F811
+def test_settings_that_are_known_to_be_wrong_are_refused_at_the_start(wrong: dict[str, str], said: str) -> None:
+    before = "RUNBUS_KEY_STORAGE_"
+    given = {"address": "https://127.0.0.1:1", "authBackend": "token", "token": "root-token"} | wrong
+    env = {f"{before}TYPE": "vault"} | {f"{before}CONFIG_{name.upper()}": value for name, value in given.items()}
     with pytest.raises(KeyStorageError) as caught:
-        await opened(**missing).read("a")
+        storages_of(env, {"vault": VaultKeyStorage})
     assert caught.value.reason is KeyFailure.CONFIGURATION
-    assert "pass-of-it" not in caught.value.message
+    assert caught.value.message.startswith(before)
+    assert said in caught.value.message
+    assert not any(secret in caught.value.message for secret in ("pass-of-it", "root-token", "its-secret", "abc"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"pemFile": "/nowhere/ca.pem"}, {"clientPemFile": "/nowhere/c.pem", "clientKeyPemFile": "/nowhere/k.pem"}],
+)
+async def test_files_that_are_not_there_yet(wrong: dict[str, str], opened: Opener) -> None:  # noqa: F811
+    with pytest.raises(KeyStorageError) as caught:
+        await opened(**wrong).read("a")
+    assert caught.value.reason is KeyFailure.CONFIGURATION
 
 
 async def test_a_login_that_is_not_mounted(key: str, opened: Opener) -> None:  # noqa: F811

@@ -147,3 +147,28 @@ async def test_what_cannot_be_found_is_told_with_what_to_do(tmp_path: Path) -> N
             await store.read("a")
         kept(tmp_path / "master.key.new", NEW_TEXT)
         assert await store.read("a") == b"x"
+
+
+@pytest.mark.parametrize("name", ["master.key", "m.key"])
+async def test_none_is_made_beside_keys_that_another_one_has_encrypted(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "keys.sqlite"
+    async with KeyStore.open(path, *keys_of(file=str(kept(tmp_path / name))).read()) as store:
+        await store.put("db/pw", b"x", by="")
+    (tmp_path / name).rename(tmp_path / "elsewhere")
+    with pytest.raises(RunbusError) as caught:
+        keys_of(data_dir=str(tmp_path)).read()
+    assert reason(caught.value) is MasterFault.MISSING
+    assert f"there is no master key in {tmp_path}/master.key: put it there again (a backup has it)" in (
+        caught.value.message
+    )
+    assert not (tmp_path / "master.key").exists()
+    (tmp_path / "elsewhere").rename(tmp_path / "master.key")
+    async with KeyStore.open(path, *keys_of(data_dir=str(tmp_path)).read()) as store:
+        assert await store.read("db/pw") == b"x"
+
+
+async def test_one_is_made_beside_a_file_that_holds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "keys.sqlite").touch(0o600)
+    (made,) = keys_of(data_dir=str(tmp_path)).read()
+    async with KeyStore.open(tmp_path / "keys.sqlite", made) as store:
+        assert await store.count() == 0

@@ -117,6 +117,24 @@ async def test_secrets_do_not_show_in_a_route(tmp_path: Path) -> None:
     assert "PHRASE" not in repr(route)
 
 
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("ssh-key-storage-path", {}),
+        ("ssh-password-storage-path", {"ssh-authentication": "password"}),
+        ("ssh-key-passphrase-storage-path", {"ssh-keypath": "/k"}),
+    ],
+)
+async def test_an_attribute_that_is_no_name_of_a_key_is_named(
+    tmp_path: Path, name: str, more: dict[str, str]
+) -> None:
+    node, context = _context(tmp_path, {"hostname": "web1", name: "deploy/id", **more})
+    with pytest.raises(StepError, match=f"Node web1: {name} is no name of a key .*: write runner/") as caught:
+        await route_of(node, context)
+    assert caught.value.reason is FailureReason.CONFIGURATION
+    assert "deploy" not in caught.value.message
+
+
 async def test_a_key_that_the_storage_does_not_have_is_the_storage_s_error(tmp_path: Path) -> None:
     node, context = _context(tmp_path, {"hostname": "web1", "ssh-key-storage-path": "keys/none"})
     with pytest.raises(StepError, match="keys/none"):

@@ -78,17 +78,19 @@ class _Variables:
         type_ = plugin_type(self._words["TYPE"], plugins, type_name)
         plugin = plugins[type_]
         config: dict[str, str] = {}
+        origins: dict[str, str] = {}
         for given, value in sorted(self._settings.items()):
             if value.strip():
                 name, told = self._told(given, value, type_, plugin)
+                variable = f"{self._before}{self._config}{given}"
                 if name in config:
-                    raise wrong(f"{self._before}{self._config}{given}", f"{name} is given twice")
-                config[name] = told
+                    raise wrong(variable, f"{name} is given twice")
+                config[name], origins[name] = told, variable
         prefix = next((value for word, value in self._words.items() if word.startswith("REMOVE")), "")
         if prefix and (name := setting_name("removePathPrefix", plugin) or ""):
             config.setdefault(name, prefix)
         path = mount_path(self._words.get("PATH", ""), f"{self._before}PATH")
-        return StorageSettings(type=type_, path=path, config=config, origin=type_name)
+        return StorageSettings(type=type_, path=path, config=config, origin=type_name, origins=origins)
 
     def _told(self, given: str, value: str, type_: str, plugin: type[KeyStorage]) -> tuple[str, str]:
         variable = f"{self._before}{self._config}{given}"

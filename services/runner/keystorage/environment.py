@@ -16,8 +16,8 @@ from services.runner.keystorage.entries import below, folder, folders_above, in_
 from services.runner.keystorage.errors import refuse, shown
 
 DEFAULT_PREFIX: Final = "RUNBUS_KEY_"
-SETTINGS: Final = "RUNBUS_KEY_STORAGE"
-"""Begins the names of settings, which are no keys though the default prefix fits them."""
+SETTINGS: Final = ("RUNBUS_KEY_STORAGE", "RUNBUS_KEY_CHECK_S")
+"""Settings, and what begins as the first of them: no keys, though the default prefix fits them."""
 _PREFIX: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _NAME: Final = re.compile(r"[A-Za-z0-9]+(?:(?:_|(?:__)+)[A-Za-z0-9]+)*\Z")
 
@@ -41,7 +41,7 @@ class EnvironmentKeys:
     ``db_main/password``. So each variable is one key, and each key one variable. Runs of three, five, ...
     underscores, and those at the beginning or the end, could be read in two ways: such a variable is no key. Of
     variables that differ in capitals only (``DB_X``, ``db_x``) none is read. :meth:`check` tells of both kinds. Names
-    that begin with ``RUNBUS_KEY_STORAGE`` are settings.
+    that begin with ``RUNBUS_KEY_STORAGE`` are settings, and so is ``RUNBUS_KEY_CHECK_S``.
 
     The values are those that the environment had when the object was made.
     """
@@ -132,8 +132,14 @@ class EnvironmentKeys:
         return self._prefix + path.replace("_", "__").replace("/", "_").upper()[:200]
 
 
+def keys_in(env: Iterable[str]) -> list[str]:
+    """The names of variables that are keys by the default prefix, sorted."""
+    return sorted(name for name in env if _is_meant(name, DEFAULT_PREFIX))
+
+
 def _is_meant(name: str, prefix: str) -> bool:
-    return name.startswith(prefix) and name != prefix and not (name + "_").startswith(f"{SETTINGS}_")
+    is_setting = any((name + "_").startswith(f"{setting}_") for setting in SETTINGS)
+    return name.startswith(prefix) and name != prefix and not is_setting
 
 
 def _path_of(name: str) -> str | None:

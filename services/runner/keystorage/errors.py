@@ -14,6 +14,11 @@ def shown(path: str) -> str:
     return repr(path[:_SHOWN_CHARS])
 
 
+def sentence(text: str) -> str:
+    """With a full stop at its end, where it has none and is no question."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."
+
+
 def refuse(message: str, reason: KeyFailure) -> NoReturn:
     """Raise :class:`KeyStorageError`."""
     raise KeyStorageError(message, reason=reason)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, ClassVar, Final
+from typing import Any, BinaryIO, ClassVar, Final, TypeVar
 
 import msgspec
 
@@ -18,10 +17,14 @@ from runbus.plugin import KeyEntry, KeyFailure, KeyStorageError
 from schemas.version import VERSION
 from services.runner.keystorage.entries import folder, in_order
 from services.runner.keystorage.errors import refuse, shown
+from services.runner.keystorage.threads import Threads
+
+T = TypeVar("T")
 
 MAX_BYTES: Final = 1 << 20
 MAX_ENTRIES: Final = 100_000
 """Of one listing."""
+_AT_A_TIME: Final = 8
 _TOP: Final = 2
 _HEAD_BYTES: Final = 4096
 """As much of a file is read to tell its type: a private key has a newline in it, or its first line."""
@@ -44,7 +47,8 @@ class FileKeys:
 
     A file that others than its owner may read is refused. A link is followed as long as it stays in the directory (as
     those of a volume of Kubernetes do). Names that begin with a dot are neither shown nor read. A listing reads the
-    first 4 KiB of each file to tell its type; a file that cannot be used says why in its metadata.
+    first 4 KiB of each file to tell its type; a file that cannot be used says why in its metadata, and has no type.
+    What is no file (a pipe, a device) is not listed.
     """
 
     version: ClassVar[str] = VERSION
@@ -54,25 +58,35 @@ class FileKeys:
 
     def __init__(self, config: FileKeysConfig) -> None:
         self._directory = Path(config.directory)
+        self._threads: Threads | None = None
 
     async def read(self, path: str) -> str:
         """The value. Raises :class:`KeyStorageError`."""
-        return await asyncio.to_thread(self._read, path)
+        return await self._in_thread(self._read, path)
 
     async def show(self, path: str) -> KeyEntry:
         """Type, size and time of a file. Raises :class:`KeyStorageError`."""
-        return await asyncio.to_thread(self._show, path)
+        return await self._in_thread(self._show, path)
 
     async def children(self, path: str, *, deep: bool = False) -> Sequence[KeyEntry]:
         """Files and directories. Raises :class:`KeyStorageError`."""
-        return await asyncio.to_thread(self._children, path, deep)
+        return await self._in_thread(self._children, path, deep)
 
     async def check(self) -> None:
         """Whether the directory can be read. Raises :class:`KeyStorageError`."""
-        await asyncio.to_thread(self._check)
+        await self._in_thread(self._check)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Let the threads go."""
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            threads.close()
+
+    async def _in_thread(self, work: Callable[..., T], *args: Any) -> T:
+        """Of its own: a disk that hangs (NFS) must not take those that the rest of the runner works with."""
+        if self._threads is None:
+            self._threads = Threads(_AT_A_TIME, "runbus-keys")
+        return await self._threads.run(lambda: work(*args))
 
     def _read(self, path: str) -> str:
         real = self._real(path)
@@ -128,7 +142,8 @@ class FileKeys:
             if target is None:
                 continue
             if not target.is_dir():
-                yield _entry(above[0], child, target)
+                if target.is_file():  # a pipe, a socket or a device is no key
+                    yield _entry(above[0], child, target)
                 continue
             yield folder(child)
             if deep and target not in above:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from runbus.plugin import KeyFailure, KeyStorageError
+
+_END_WITHIN_S: Final = 3.0
+"""A plugin that does not let itself be cancelled does not hold the runner."""
 
 
 class _Flight:
@@ -42,7 +46,7 @@ class Flights:
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks)
+            await asyncio.wait(tasks, timeout=_END_WITHIN_S)
 
     def _start(self, name: str, call: Callable[[], Awaitable[str]]) -> _Flight:
         async def carried() -> str:

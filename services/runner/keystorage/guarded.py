@@ -7,16 +7,23 @@ import shlex
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import structlog
+
 from domain.keys.paths import checked_path
 from runbus.plugin import KeyEntry, KeyFailure, KeyStorage, KeyStorageError
 from schemas.errors import RunbusError
 from schemas.keys import KeyStorageInfo
 from services.runner.keystorage.entries import below, folder, folders_above, in_order
+from services.runner.keystorage.errors import sentence
 from services.runner.keystorage.flights import Flights
 from services.runner.keystorage.guard import GuardedStorage, StorageHealth
-from services.runner.keystorage.settings import Plugins, StorageSettings, plugin_type
+from services.runner.keystorage.patience import deadline_of
+from services.runner.keystorage.settings import Plugins, StorageSettings, converted, plugin_type
 
-DEADLINE_S: Final = 20.0
+log = structlog.get_logger("runner")
+
+_CLOSE_WITHIN_S: Final = 3.0
+"""A runner that is told to stop does not wait for a provider that it says good-bye to."""
 NO_STORAGE: Final = (
     "this runner has no key storage: start it with RUNBUS_KEY_STORAGE, a file that says where its keys are, or with "
     "RUNBUS_KEYS_DIR, a directory of key files"
@@ -51,12 +58,15 @@ class RunnerKeys:
         storages: Sequence[StorageSettings],
         plugins: Plugins,
         *,
-        deadline_s: float = DEADLINE_S,
+        deadline_s: float | None = None,
         runner: str = "",
     ) -> None:
-        """``storages`` bear different paths; ``runner`` is whose they are, for texts. Raises ``configuration``."""
+        """``storages`` bear different paths; ``runner`` is whose they are, for texts. Raises ``configuration``.
+
+        ``deadline_s``: for every call of every storage; None: as long as the settings of each say.
+        """
         self._storages = [
-            GuardedStorage(each, plugins[plugin_type(each.type, plugins, each.origin)], deadline_s=deadline_s)
+            _guarded(each, plugins[plugin_type(each.type, plugins, each.origin)], deadline_s)
             for each in sorted(storages, key=lambda settings: settings.path)
         ]
         self._flights = Flights()
@@ -144,7 +154,7 @@ class RunnerKeys:
     async def close(self) -> None:
         """End what is under way, and let go of every connection."""
         await self._flights.end()
-        await asyncio.gather(*(each.close() for each in self._storages))
+        await asyncio.gather(*(_close(each) for each in self._storages))
 
     async def _listed(self, asked: _Found, deep: bool, *, may_lack: bool) -> list[KeyEntry] | KeyStorageError:
         """Of one storage, without what another one, mounted below, hides; or why not.
@@ -184,11 +194,26 @@ class RunnerKeys:
             raise KeyStorageError(NO_STORAGE, reason=KeyFailure.NO_KEY_STORAGE)
 
 
+def _guarded(settings: StorageSettings, plugin: type[KeyStorage], deadline_s: float | None) -> GuardedStorage:
+    if deadline_s is None:
+        deadline_s = deadline_of(converted(settings, plugin))
+    return GuardedStorage(settings, plugin, deadline_s=deadline_s)
+
+
+async def _close(storage: GuardedStorage) -> None:
+    try:
+        async with asyncio.timeout(_CLOSE_WITHIN_S):
+            await storage.close()
+    except TimeoutError:
+        text = f"its provider had not answered after {_CLOSE_WITHIN_S:g} s"
+        log.warning("keys.not_closed", storage=storage.settings.label, problem=text)
+
+
 def _with_hint(message: str, path: str, runner: str) -> str:
     """A key that is not here may well be on a runner of another tag set: say how to see what is here."""
     folder_path = shlex.quote(f"runner/{path.rpartition('/')[0]}")
     return (
-        f"{message.removesuffix('.')}. A runner reads its own keys only: "
+        f"{sentence(message)} A runner reads its own keys only: "
         f"'runbus keys list {folder_path} --tags @{runner}' shows those of this one"
     )
 

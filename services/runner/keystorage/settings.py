@@ -6,14 +6,14 @@ import difflib
 import hashlib
 import re
 from collections.abc import Mapping
-from enum import Enum
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import msgspec
 
 from domain.keys.paths import KeyPlace, folder_path
 from runbus.plugin import KeyFailure, KeyStorage, KeyStorageError
 from schemas.errors import RunbusError
+from services.runner.keystorage.settingfaults import fault_of
 
 Plugins = Mapping[str, type[KeyStorage]]
 """The key storages that a runner bears, by type."""
@@ -35,6 +35,8 @@ class StorageSettings(msgspec.Struct, frozen=True, kw_only=True):
     """By the plugin's own names. May hold secrets: never shown."""
     origin: str = ""
     """Where that was written: a file and line, or a variable; for errors."""
+    origins: dict[str, str] = {}
+    """The same of each setting, by the plugin's name of it."""
 
     def __repr__(self) -> str:
         return f"StorageSettings(type={self.type!r}, path={self.path!r}, origin={self.origin!r})"
@@ -108,7 +110,9 @@ def converted(settings: StorageSettings, plugin: type[KeyStorage]) -> Any:
     try:
         return msgspec.convert(given, plugin.config_type, strict=False)
     except msgspec.ValidationError as cause:
-        raise wrong(settings.origin, _fault(str(cause), settings, plugin)) from None
+        names, why = fault_of(str(cause), plugin, secrets_of(settings, plugin))
+        origin = next((settings.origins[name] for name in names if name in settings.origins), settings.origin)
+        raise wrong(origin, f"{settings.type}: {why}") from None
 
 
 def digest_of(settings: StorageSettings, plugin: type[KeyStorage]) -> str:
@@ -131,22 +135,3 @@ def secrets_of(settings: StorageSettings, plugin: type[KeyStorage]) -> list[str]
 def _yes_or_no(text: str) -> str:
     word = text.strip().lower()
     return "true" if word in _YES else "false" if word in _NO else text
-
-
-def _fault(said: str, settings: StorageSettings, plugin: type[KeyStorage]) -> str:
-    text, _, place = said.partition(" - at `$.")
-    name = place.removesuffix("`")
-    which = f" (setting {name})" if name else ""
-    if name in plugin.secret_settings or any(value and value in said for value in secrets_of(settings, plugin)):
-        return f"{settings.type}: a setting that holds a secret is not valid{which}"
-    if text.startswith("Invalid enum value"):  # it would repeat the value
-        text = f"not one of its values, which are {', '.join(_values_of(name, plugin))}"
-    return f"{settings.type}: {text[:1].lower()}{text[1:]}{which}"
-
-
-def _values_of(name: str, plugin: type[KeyStorage]) -> list[str]:
-    for field in msgspec.structs.fields(plugin.config_type):
-        if field.encode_name == name:
-            values = list(field.type) if isinstance(field.type, type) and issubclass(field.type, Enum) else []
-            return [str(each.value) for each in values] or [str(each) for each in get_args(field.type)]
-    return []

@@ -107,6 +107,7 @@ class _Entry:
         self._file = file
         self._plugins = plugins
         self._secret: str | None = None
+        self._origins: dict[str, str] = {}
 
     def read(self) -> tuple[StorageSettings, str | None]:
         """The settings, and the name of a secret that is written out."""
@@ -127,7 +128,8 @@ class _Entry:
                 config |= self._config(fields[name], type_)
         if "removePathPrefix" in fields and setting_name("removePathPrefix", self._plugins[type_]):
             config.setdefault("removePathPrefix", self._scalar(fields["removePathPrefix"], "removePathPrefix"))
-        return StorageSettings(type=type_, path=path, config=config, origin=origin), self._secret
+        settings = StorageSettings(type=type_, path=path, config=config, origin=origin, origins=self._origins)
+        return settings, self._secret
 
     def _config(self, node: yaml.Node, type_: str) -> dict[str, str]:
         plugin = self._plugins[type_]
@@ -139,6 +141,7 @@ class _Entry:
                 raise unknown_setting(given, type_, plugin, at)
             if name in found:
                 raise wrong(at, f"{name} is given twice")
+            self._origins[name] = at
             if isinstance(value, yaml.MappingNode):
                 found[name] = self._from_file(value, name)
             elif not _is_null(value):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from runbus.plugin import KeyEntry
 from schemas.version import VERSION
 from services.runner.keystorage.aws.config import AT_A_TIME, AwsConfig, Behaviour
+from services.runner.keystorage.threads import Threads
 
 if TYPE_CHECKING:
     from services.runner.keystorage.aws.tree import SecretsTree
@@ -46,8 +45,7 @@ class AwsSecrets:
         self._config = config
         self._made: SecretsTree | None = None
         self._lock = threading.Lock()
-        # Threads of its own: a service that hangs must not take all those that the rest of the runner works with.
-        self._pool: ThreadPoolExecutor | None = None
+        self._threads: Threads | None = None
 
     @property
     def variables(self) -> frozenset[str]:
@@ -72,17 +70,19 @@ class AwsSecrets:
 
     async def close(self) -> None:
         """Let go of connections and credentials."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
+        threads, self._threads = self._threads, None
         tree, self._made = self._made, None
-        if tree is not None:
-            await asyncio.to_thread(tree.close)
+        if threads is not None:
+            try:
+                if tree is not None:
+                    await threads.run(tree.close)
+            finally:
+                threads.close()
 
     async def _run(self, call: Callable[[SecretsTree], T]) -> T:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(AT_A_TIME, "runbus-aws")
-        return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: call(self._tree()))
+        if self._threads is None:
+            self._threads = Threads(AT_A_TIME, "runbus-aws")
+        return await self._threads.run(lambda: call(self._tree()))
 
     def _tree(self) -> SecretsTree:
         from services.runner.keystorage.aws.tree import SecretsTree  # noqa: PLC0415  (an idle runner has none)

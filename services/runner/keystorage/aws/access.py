@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from services.runner.keystorage.aws import api
+from services.runner.keystorage.aws.bounded import bound
 from services.runner.keystorage.aws.config import AT_A_TIME, AwsConfig
 
 
@@ -21,7 +22,8 @@ def client_of(config: AwsConfig) -> Any:
     session = _session(config)
     if config.role_arn:
         session = _in_role(config, session)
-    return session.client("secretsmanager", endpoint_url=config.endpoint or None, **_options(config))
+    client = session.client("secretsmanager", endpoint_url=config.endpoint or None, **_options(config))
+    return bound(client, config)
 
 
 def _session(config: AwsConfig) -> Any:
@@ -66,7 +68,7 @@ class _Role(api.credentials.CredentialProvider):  # type: ignore[misc]
     def _assume(self) -> dict[str, str]:
         options: dict[str, str] = {"ExternalId": self._config.external_id} if self._config.external_id else {}
         sts = self._source.client("sts", endpoint_url=self._config.sts_endpoint or None, **_options(self._config))
-        with contextlib.closing(sts):
+        with contextlib.closing(bound(sts, self._config)):
             answer = sts.assume_role(
                 RoleArn=self._config.role_arn, RoleSessionName=self._config.role_session_name, **options
             )

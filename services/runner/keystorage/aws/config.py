@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec
 
+from services.runner.keystorage.patience import in_all, of_attempt
+
 AT_A_TIME: Final = 8
 """Calls, and connections."""
 _ROLE: Final = re.compile(r"arn:[a-z-]+:iam::\d{12}:role/.+\Z")
@@ -76,6 +78,16 @@ class AwsConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     def __repr__(self) -> str:
         return f"AwsConfig({self.region!r}, {self.endpoint!r}, {self.prefix!r})"
+
+    @property
+    def attempt_s(self) -> float:
+        """For one request and its whole answer."""
+        return of_attempt(self.open_timeout, self.read_timeout)
+
+    @property
+    def patience_s(self) -> float:
+        """For whatever is asked, with all attempts."""
+        return in_all(self.open_timeout, self.read_timeout, self.max_retries)
 
     @property
     def name_prefix(self) -> str:

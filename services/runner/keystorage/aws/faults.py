@@ -52,7 +52,7 @@ _CALLS: Final[tuple[tuple[tuple[type[Exception], ...], KeyFailure, str], ...]] =
     (
         (errors.ReadTimeoutError,),
         KeyFailure.TIMEOUT,
-        "no answer within {read_s:g} s. Is it overloaded? See readTimeout",
+        "no answer within {read_s:g} s. Is it overloaded? Else raise readTimeout",
     ),
     (
         (errors.EndpointConnectionError, errors.ProxyConnectionError, errors.HTTPClientError),

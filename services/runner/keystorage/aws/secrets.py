@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from runbus.plugin import KeyFailure, KeyStorageError
@@ -13,6 +12,7 @@ from services.runner.keystorage.aws.api import errors, unparsable
 from services.runner.keystorage.aws.config import AT_A_TIME, AwsConfig
 from services.runner.keystorage.aws.content import Content, content_of
 from services.runner.keystorage.aws.faults import NO_ANSWER, failed
+from services.runner.keystorage.threads import spread
 
 MAX_SECRETS: Final = 50_000
 """Of one listing: 500 calls, one after the other, for AWS has no other way."""
@@ -55,9 +55,8 @@ class Secrets:
         """What secrets hold, many at a time. Those that the runner may not read are left out."""
         batches = [paths[start : start + _BATCH] for start in range(0, len(paths), _BATCH)]
         found: dict[str, Content] = {}
-        with ThreadPoolExecutor(AT_A_TIME, "runbus-aws") as pool:
-            for part in pool.map(self._batch, batches):
-                found |= part
+        for part in spread(self._batch, batches, AT_A_TIME):
+            found |= part
         return found
 
     def close(self) -> None:

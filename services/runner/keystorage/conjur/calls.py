@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
+import msgspec
 
 from runbus.plugin import KeyFailure, KeyStorageError
 from services.runner.keystorage.conjur.config import AuthnType, ConjurConfig
@@ -22,18 +23,25 @@ _BUSY: Final = frozenset({429, 502, 503, 504})
 _PAUSE_S: Final = 0.25
 _MAX_PAUSE_S: Final = 4.0
 _AT_A_TIME: Final = 8
-MAX_ANSWER_BYTES: Final = 32 << 20
+_CHUNK_BYTES: Final = 65536
+MAX_ANSWER_BYTES: Final = 4 << 20
+"""A page of a listing, of 1,000 variables, takes a fifth of it."""
 _FAULTS: Final[tuple[tuple[tuple[type[Exception], ...], KeyFailure, str], ...]] = (
     ((httpx.ConnectTimeout,), KeyFailure.UNREACHABLE, "no connection within {open_s:g} s. Is there a way to it?"),
     (
         (httpx.TimeoutException,),
         KeyFailure.TIMEOUT,
-        "no answer within {read_s:g} s. Is it overloaded? See readTimeout",
+        "no answer within {read_s:g} s. Is it overloaded? Else raise readTimeout",
     ),
     (
         (httpx.NetworkError, httpx.ProxyError),
         KeyFailure.UNREACHABLE,
         "it cannot be reached from the runner. Correct applianceUrl; is it up?",
+    ),
+    (
+        (httpx.RemoteProtocolError,),
+        KeyFailure.UNREACHABLE,
+        "it broke off before it had answered, or speaks no HTTP. Correct applianceUrl; is it up?",
     ),
     (
         (httpx.ProtocolError, httpx.DecodingError),
@@ -44,6 +52,17 @@ _FAULTS: Final[tuple[tuple[tuple[type[Exception], ...], KeyFailure, str], ...]] 
 )
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """What came, whole."""
+
+    status_code: int
+    content: bytes
+    content_type: str
+
+    def __repr__(self) -> str:
+        return f"Answer({self.status_code})"
+
+
 class Calls:
     """Raises :class:`KeyStorageError`, whose texts hold nothing of an answer."""
 
@@ -52,10 +71,11 @@ class Calls:
         self._url = config.appliance_url.rstrip("/")
         self._client: httpx.AsyncClient | None = None
         self._lock = asyncio.Lock()
+        self._places = asyncio.Semaphore(_AT_A_TIME)
         self._token = ""
         self._granted_s = 0.0
 
-    async def get(self, path: str, what: str, query: dict[str, str] | None = None) -> httpx.Response:
+    async def get(self, path: str, what: str, query: dict[str, str] | None = None) -> Answer:
         """An answer of 200. ``path``: below the address, each of its parts quoted. ``what``: for errors."""
         answer = await self._once(path, what, query)
         if answer.status_code == httpx.codes.UNAUTHORIZED:
@@ -77,7 +97,7 @@ class Calls:
         if client is not None:
             await client.aclose()
 
-    async def _once(self, path: str, what: str, query: dict[str, str] | None) -> httpx.Response:
+    async def _once(self, path: str, what: str, query: dict[str, str] | None) -> Answer:
         async with self._lock:
             if not self._token or time.monotonic() - self._granted_s > _TOKEN_LIVES_S:
                 await self._grant()
@@ -108,15 +128,11 @@ class Calls:
         self._token = base64.b64encode(answer.content).decode()
         self._granted_s = started_s
 
-    async def _sent(self, method: str, path: str, what: str, **options: Any) -> httpx.Response:
+    async def _sent(self, method: str, path: str, what: str, **options: Any) -> Answer:
         attempt = 0
         while True:
-            fault: KeyStorageError | None = None
             try:
-                client = await self._opened()
-                answer = await client.request(method, f"{self._url}/{path}", **options)
-                if len(answer.content) > MAX_ANSWER_BYTES:
-                    raise KeyStorageError(f"{self._url}: {what}: too long an answer", reason=KeyFailure.TOO_LARGE)
+                answer = await self._received(method, path, what, options)
                 if answer.status_code not in _BUSY or attempt >= self._config.max_retries:
                     return answer
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as cause:
@@ -128,6 +144,35 @@ class Calls:
             await asyncio.sleep(random.uniform(0.5, 1.0) * min(_PAUSE_S * 2**attempt, _MAX_PAUSE_S))  # noqa: S311
             attempt += 1
 
+    async def _received(self, method: str, path: str, what: str, options: dict[str, Any]) -> Answer:
+        """One attempt: an answer of bounded size, within the time of one, however slowly it comes."""
+        client = await self._opened()
+        data = bytearray()
+        try:
+            async with (
+                self._places,
+                asyncio.timeout(self._config.attempt_s) as limit,
+                client.stream(method, f"{self._url}/{path}", **options) as response,
+            ):
+                await self._read(response, data, what)
+                return Answer(response.status_code, bytes(data), response.headers.get("content-type", ""))
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            text = f"its answer had not come to an end after {self._config.attempt_s:g} s. Is it overloaded?"
+            raise KeyStorageError(f"{self._url}: {what}: {text}", reason=KeyFailure.TIMEOUT) from None
+        finally:
+            data.clear()  # a traceback holds this frame as long as anybody has the error
+
+    async def _read(self, response: httpx.Response, data: bytearray, what: str) -> None:
+        if response.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
+            raise malformed(self._url, what)  # nobody asked for it, and its size cannot be told
+        async for chunk in response.aiter_raw(_CHUNK_BYTES):
+            data += chunk
+            if len(data) > MAX_ANSWER_BYTES:
+                text = f"it answers with more than {MAX_ANSWER_BYTES >> 20} MiB. Is applianceUrl wrong?"
+                raise KeyStorageError(f"{self._url}: {what}: {text}", reason=KeyFailure.TOO_LARGE)
+
     async def _opened(self) -> httpx.AsyncClient:
         if self._client is None:
             verify = await asyncio.to_thread(_context, self._config)
@@ -135,7 +180,10 @@ class Calls:
             self._client = self._client or httpx.AsyncClient(
                 verify=verify,
                 timeout=httpx.Timeout(self._config.read_timeout, connect=self._config.open_timeout, pool=None),
-                limits=httpx.Limits(max_connections=_AT_A_TIME),
+                # As many as there are places: a call that is cancelled while it waits for a connection would leave
+                # its own in the library's line, for ever.
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=_AT_A_TIME),
+                headers={"Accept-Encoding": "identity"},
             )
         return self._client
 
@@ -150,7 +198,7 @@ def malformed(url: str, what: str) -> KeyStorageError:
     return KeyStorageError(f"{url}: {what}: {why}", reason=KeyFailure.MALFORMED)
 
 
-def _refused(url: str, what: str, answer: httpx.Response) -> KeyStorageError:
+def _refused(url: str, what: str, answer: Answer) -> KeyStorageError:
     status = answer.status_code
     why, reason = {
         401: ("the runner is not let in, not with a new token either", KeyFailure.AUTHENTICATION),

@@ -8,6 +8,8 @@ from typing import Final
 
 import msgspec
 
+from services.runner.keystorage.patience import in_all, of_attempt
+
 _URL: Final = re.compile(r"https?://[^/\s@?#]+(/[^\s@?#]*)?\Z")
 _ID: Final = re.compile(r"[^\s/?#:]+\Z")
 
@@ -69,6 +71,16 @@ class ConjurConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     def __repr__(self) -> str:
         return f"ConjurConfig({self.appliance_url!r}, {self.account!r}, {self.login!r})"
+
+    @property
+    def attempt_s(self) -> float:
+        """For one request and its whole answer."""
+        return of_attempt(self.open_timeout, self.read_timeout)
+
+    @property
+    def patience_s(self) -> float:
+        """For whatever is asked, with all attempts."""
+        return in_all(self.open_timeout, self.read_timeout, self.max_retries)
 
     @property
     def name_prefix(self) -> str:

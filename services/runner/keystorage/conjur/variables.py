@@ -6,13 +6,12 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-import httpx
 import msgspec
 
 from domain.keys.metadata import PROBLEM, metadata_of
 from domain.keys.paths import is_path
 from runbus.plugin import KeyEntry, KeyFailure, KeyStorageError
-from services.runner.keystorage.conjur.calls import Calls, malformed
+from services.runner.keystorage.conjur.calls import Answer, Calls, malformed
 from services.runner.keystorage.conjur.config import ConjurConfig
 from services.runner.keystorage.entries import below, folder, folders_above, in_order, key_of_value
 from services.runner.keystorage.errors import refuse, shown
@@ -117,8 +116,8 @@ class Variables:
         except msgspec.DecodeError:
             raise malformed(self._config.appliance_url, what) from None
 
-    def _text(self, answer: httpx.Response, what: str) -> str:
-        if answer.headers.get("content-type", "").partition(";")[0].strip().lower() == "text/html":
+    def _text(self, answer: Answer, what: str) -> str:
+        if answer.content_type.partition(";")[0].strip().lower() == "text/html":
             raise malformed(self._config.appliance_url, what)
         try:
             return answer.content.decode()

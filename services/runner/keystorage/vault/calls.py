@@ -14,14 +14,13 @@ import hvac.adapters  # type: ignore[import-untyped]
 import msgspec
 import urllib3
 
+from services.runner.keystorage.answers import MAX_BYTES, AnswerTooLargeError, AnswerTooSlowError, body_of, watched
+from services.runner.keystorage.threads import current
 from services.runner.keystorage.vault.config import VaultConfig
 from services.runner.keystorage.vault.faults import Fault, astray, fault_of, too_large, too_slow
 from services.runner.keystorage.vault.tls import context_of
 
 AT_ONCE: Final = 20
-_MAX_BYTES: Final = 4 << 20
-"""Vault itself takes no secret of more than 1 MiB; a listing of 40,000 names fits."""
-_CHUNK_BYTES: Final = 65536
 _MOVES: Final = 2
 _FOLLOWED: Final = (HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT)
 _PASSING: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.PRECONDITION_FAILED)
@@ -56,16 +55,17 @@ class Http:
     def __init__(self, config: VaultConfig) -> None:
         self._config = config
         context = context_of(config)
-        self._pools = urllib3.PoolManager(
-            num_pools=4, maxsize=AT_ONCE, block=True, ssl_context=context, retries=False
-        )
+        self._pools = urllib3.PoolManager(num_pools=4, maxsize=AT_ONCE, ssl_context=context, retries=False)
+        self._pools.pool_classes_by_scheme = {
+            "http": watched(urllib3.HTTPConnectionPool), "https": watched(urllib3.HTTPSConnectionPool),
+        }  # fmt: skip
         self._timeout = urllib3.Timeout(connect=config.open_timeout_s, read=config.read_timeout_s)
         if not config.validate_ssl:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
     def send(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> Answer | Fault:
         """Make a call. A standby node sends it to the active one; nothing else is followed."""
-        until_s = time.monotonic() + self._config.open_timeout_s + self._config.read_timeout_s
+        until_s = time.monotonic() + self._config.attempt_s
         target = self._config.address.rstrip("/") + url
         response: urllib3.BaseHTTPResponse | None = None
         try:
@@ -74,38 +74,27 @@ class Http:
                     method, target, redirect=False, headers=headers, body=body, timeout=self._timeout,
                     preload_content=False,
                 )  # fmt: skip
-                answer = self._read(response, until_s)
+                answer = _answer(response.status, body_of(response, until_s, decode=True))
                 moved = _moved(target, response)
                 if moved is None:
                     return answer
                 target = moved
+        except AnswerTooLargeError:
+            return too_large(self._config, MAX_BYTES)
+        except AnswerTooSlowError:
+            return too_slow(self._config)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as cause:
             if response is not None:
                 response.close()
             return fault_of(cause, self._config)
+        finally:
+            if (call := current()) is not None:
+                call.unwatch()
         return astray(self._config)
 
     def close(self) -> None:
         """Close the connections."""
         self._pools.clear()
-
-    def _read(self, response: urllib3.BaseHTTPResponse, until_s: float) -> Answer | Fault:
-        data = bytearray()
-        # Whatever has come, at once: a read of a whole chunk would wait for it, however slowly it comes.
-        while chunk := response.read1(_CHUNK_BYTES, decode_content=True):
-            data += chunk
-            if len(data) > _MAX_BYTES:
-                response.close()
-                return too_large(self._config, _MAX_BYTES)
-            if time.monotonic() > until_s:
-                response.close()
-                return too_slow(self._config)
-        response.release_conn()
-        try:
-            body = msgspec.json.decode(data) if data else {}
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            body = None
-        return Answer(response.status, body if isinstance(body, dict) else None)
 
 
 class Adapter(hvac.adapters.Adapter):  # type: ignore[misc]
@@ -131,6 +120,14 @@ class Adapter(hvac.adapters.Adapter):  # type: ignore[misc]
         """The token of a login; empty: there is none."""
         auth = (response.body or {}).get("auth") if isinstance(response, Answer) else None
         return str(auth.get("client_token") or "") if isinstance(auth, dict) else ""
+
+
+def _answer(status: int, data: bytes) -> Answer:
+    try:
+        body = msgspec.json.decode(data) if data else {}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        body = None
+    return Answer(status, body if isinstance(body, dict) else None)
 
 
 def _moved(target: str, response: urllib3.BaseHTTPResponse) -> str | None:

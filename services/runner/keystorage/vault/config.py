@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Final
 
 import msgspec
 
+from services.runner.keystorage.patience import in_all, of_attempt
+from services.runner.keystorage.vault.parts import setting_parts
+
 _Count = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 _Version = Annotated[int, msgspec.Meta(ge=1, le=2)]
+_ADDRESS: Final = re.compile(r"https?://[^/\s@?#]+(/[^\s@?#]*)?\Z")
+_OF_JAVA: Final[Mapping[str, str]] = {
+    "trustStoreFile": "its certificates in pemFile",
+    "keyStoreFile": "clientPemFile and clientKeyPemFile",
+}
 
 SECRET_SETTINGS: Final = frozenset(
     {"token", "password", "approleSecretId", "githubToken", "keyStoreFilePassword", "trustStoreFilePassword"}
@@ -24,6 +34,16 @@ class AuthBackend(StrEnum):
     USERPASS = "userpass"
     CERT = "cert"
     GITHUB = "github"
+
+
+NEEDED: Final[Mapping[AuthBackend, tuple[str, ...]]] = {
+    AuthBackend.TOKEN: ("token",),
+    AuthBackend.APPROLE: ("approleId", "approleSecretId"),
+    AuthBackend.USERPASS: ("username", "password"),
+    AuthBackend.CERT: ("clientPemFile", "clientKeyPemFile"),
+    AuthBackend.GITHUB: ("githubToken",),
+}
+"""What each way of being let in asks for."""
 
 
 class StorageBehaviour(StrEnum):
@@ -85,6 +105,35 @@ class VaultConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Of KV 2: times from a secret's own metadata, not its newest version's; one call more for each such key."""
     remove_path_prefix: bool = True
     """False: ``keys/`` stands before every path in Vault, as where the original's centre wrote the keys."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is known to be wrong without asking Vault. No text holds a value."""
+        given = {name: getattr(self, field) for field, name in zip(
+            self.__struct_fields__, self.__struct_encode_fields__, strict=True)}  # fmt: skip
+        if missing := [name for name in NEEDED[self.auth_backend] if not given[name]]:
+            raise ValueError(f"authBackend {self.auth_backend.value} needs {' and '.join(missing)}")
+        if not _ADDRESS.match(self.address):
+            raise ValueError("address has to be https://HOST:PORT, without a user in it")
+        if self.auth_backend is AuthBackend.CERT and not self.address.startswith("https://"):
+            raise ValueError("authBackend cert needs an https address")
+        for name, instead in _OF_JAVA.items():
+            if given[name]:
+                raise ValueError(f"{name} is a key store of Java, which cannot be read: give {instead}")
+        if bool(self.client_pem_file) != bool(self.client_key_pem_file):
+            raise ValueError("clientPemFile and clientKeyPemFile are both needed: name the certificate and its key")
+        if not setting_parts("secretBackend", self.secret_backend):
+            raise ValueError("secretBackend is empty: name the mount of the KV engine")
+        setting_parts("prefix", self.prefix)
+
+    @property
+    def attempt_s(self) -> float:
+        """For one call and its whole answer."""
+        return of_attempt(self.open_timeout_s, self.read_timeout_s)
+
+    @property
+    def patience_s(self) -> float:
+        """For whatever is asked, with all attempts."""
+        return in_all(self.open_timeout_s, self.read_timeout_s, self.max_retries, self.retry_interval_ms / 1000)
 
     def __repr__(self) -> str:
         # Tokens and passwords are among the fields.

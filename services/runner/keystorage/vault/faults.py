@@ -12,6 +12,7 @@ import msgspec
 import urllib3
 
 from runbus.plugin import KeyFailure, KeyStorageError
+from services.runner.keystorage.patience import MOST_S, is_at_most
 from services.runner.keystorage.vault.config import VaultConfig
 
 _DEPTH: Final = 12
@@ -50,9 +51,9 @@ def fault_of(cause: BaseException, config: VaultConfig) -> Fault:
 
 def too_slow(config: VaultConfig) -> Fault:
     """Asking again would only take as long again."""
-    text = (
-        f"{shown(config)} did not answer within {config.read_timeout_s:g} s. Is it overloaded? Else raise readTimeout"
-    )
+    text = f"{shown(config)} did not answer within {min(config.read_timeout_s, MOST_S):g} s. Is it overloaded?"
+    if not is_at_most(config.open_timeout_s, config.read_timeout_s):
+        text += " Else raise readTimeout"
     return Fault(text, KeyFailure.TIMEOUT)
 
 

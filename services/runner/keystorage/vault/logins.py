@@ -10,41 +10,13 @@ from hvac.api import auth_methods as methods  # type: ignore[import-untyped]
 
 from runbus.plugin import KeyFailure, KeyStorageError
 from services.runner.keystorage.vault.calls import Adapter, Answer, Http
-from services.runner.keystorage.vault.config import AuthBackend, VaultConfig
+from services.runner.keystorage.vault.config import NEEDED, AuthBackend, VaultConfig
 from services.runner.keystorage.vault.faults import Fault, shown
 
-_NEEDED: Final[Mapping[AuthBackend, tuple[str, ...]]] = {
-    AuthBackend.TOKEN: ("token",),
-    AuthBackend.APPROLE: ("approleId", "approleSecretId"),
-    AuthBackend.USERPASS: ("username", "password"),
-    AuthBackend.CERT: ("clientPemFile", "clientKeyPemFile"),
-    AuthBackend.GITHUB: ("githubToken",),
-}
 _CORRECT: Final[Mapping[AuthBackend, str]] = {
     AuthBackend.CERT: "clientPemFile, or certRoleName",
-    **{backend: " and ".join(names) for backend, names in _NEEDED.items() if backend is not AuthBackend.CERT},
+    **{backend: " and ".join(names) for backend, names in NEEDED.items() if backend is not AuthBackend.CERT},
 }
-
-
-def check_settings(config: VaultConfig) -> None:
-    """Raises :class:`KeyStorageError` (CONFIGURATION) where a setting is missing or does not fit."""
-    given = {
-        "token": config.token,
-        "approleId": config.approle_id,
-        "approleSecretId": config.approle_secret_id,
-        "username": config.username,
-        "password": config.password,
-        "clientPemFile": config.client_pem_file,
-        "clientKeyPemFile": config.client_key_pem_file,
-        "githubToken": config.github_token,
-    }
-    missing = [name for name in _NEEDED[config.auth_backend] if not given[name]]
-    if missing:
-        raise _wrong(f"authBackend {config.auth_backend.value} needs {' and '.join(missing)}")
-    if not config.address.startswith(("https://", "http://")) or "@" in config.address:
-        raise _wrong("address has to be https://HOST:PORT, without a user in it")
-    if config.auth_backend is AuthBackend.CERT and not config.address.startswith("https://"):
-        raise _wrong("authBackend cert needs an https address")
 
 
 def log_in(http: Http, config: VaultConfig) -> Answer | Fault:
@@ -104,7 +76,3 @@ def _came(returned: Any) -> Answer | Fault:
     """What hvac, which has no types, hands through from our adapter."""
     assert isinstance(returned, (Answer, Fault))  # noqa: S101
     return returned
-
-
-def _wrong(text: str) -> KeyStorageError:
-    return KeyStorageError(f"Vault's settings: {text}", reason=KeyFailure.CONFIGURATION)

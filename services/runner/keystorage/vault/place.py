@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from runbus.plugin import KeyFailure, KeyStorageError
 from services.runner.keystorage.vault.config import VaultConfig
+from services.runner.keystorage.vault.parts import Parts, is_part, setting_parts
 
-Parts = tuple[str, ...]
+__all__ = ["Parts", "Place", "is_part", "parts_of"]
 
 _SHOWN_CHARS: Final = 200
-_DECODED_TIMES: Final = 8
 
 
 class Place:
-    """The folder of a mount that a key storage shows. Raises :class:`KeyStorageError` (CONFIGURATION)."""
+    """The folder of a mount that a key storage shows."""
 
     def __init__(self, config: VaultConfig) -> None:
-        self.mount = "/".join(_setting("secretBackend", config.secret_backend))
-        if not self.mount:
-            raise KeyStorageError(
-                "secretBackend is empty: name the KV engine's mount", reason=KeyFailure.CONFIGURATION
-            )
+        self.mount = "/".join(setting_parts("secretBackend", config.secret_backend))
         kept = () if config.remove_path_prefix else ("keys",)
-        self._base: Parts = (*_setting("prefix", config.prefix), *kept)
+        self._base: Parts = (*setting_parts("prefix", config.prefix), *kept)
         self.version = config.engine_version
 
     def secret(self, parts: Parts) -> str:
@@ -53,27 +49,4 @@ def parts_of(path: str) -> Parts:
     if not all(is_part(part) for part in parts):
         text = f"{path[:_SHOWN_CHARS]!r} is no path below this key storage. Write folder/name, without . and .. parts"
         raise KeyStorageError(text, reason=KeyFailure.OUTSIDE)
-    return parts
-
-
-def is_part(part: str) -> bool:
-    """Whether a text names something in a folder, and nothing else however often somebody decodes it."""
-    for _ in range(_DECODED_TIMES):
-        if part in ("", ".", "..") or "/" in part or "\\" in part or not part.isprintable():
-            return False
-        decoded = unquote(part)
-        if decoded == part:
-            return True
-        part = decoded
-    return False
-
-
-def _setting(name: str, value: str) -> Parts:
-    stripped = value.strip("/")
-    if not stripped:
-        return ()
-    parts = tuple(stripped.split("/"))
-    if not all(is_part(part) for part in parts):
-        text = f"{name} is {value[:_SHOWN_CHARS]!r}, which is no path: write folder/name"
-        raise KeyStorageError(text, reason=KeyFailure.CONFIGURATION)
     return parts

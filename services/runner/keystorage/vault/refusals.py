@@ -72,5 +72,5 @@ def _not_vault(answer: Answer, vault: str) -> KeyStorageError:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         text = f"what stands before {vault} answers {status}: it does not reach Vault. Is Vault up?"
         return KeyStorageError(text, reason=KeyFailure.UNREACHABLE)
-    text = f"what answers ({status}) is not {vault}: it is not JSON. Correct address (https?), or the proxy before it"
+    text = f"what answers ({status}) is not {vault}: no JSON object. Correct address (https?), or the proxy before it"
     return KeyStorageError(text, reason=KeyFailure.MALFORMED)

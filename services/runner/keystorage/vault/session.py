@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
@@ -13,10 +12,11 @@ from typing import Any, Final
 from hvac.api import auth_methods as methods  # type: ignore[import-untyped]
 
 from runbus.plugin import KeyStorageError
+from services.runner.keystorage.threads import Threads
 from services.runner.keystorage.vault.calls import AT_ONCE, Adapter, Answer, Http
 from services.runner.keystorage.vault.config import AuthBackend, VaultConfig
-from services.runner.keystorage.vault.faults import Fault
-from services.runner.keystorage.vault.logins import check_settings, granted, log_in, refused_login
+from services.runner.keystorage.vault.faults import Fault, too_slow
+from services.runner.keystorage.vault.logins import granted, log_in, refused_login
 from services.runner.keystorage.vault.refusals import refused
 from services.runner.keystorage.vault.tokens import Token
 
@@ -33,10 +33,9 @@ class Session:
     """Calls to one Vault. Raises :class:`KeyStorageError`."""
 
     def __init__(self, config: VaultConfig) -> None:
-        check_settings(config)
         self._config = config
         self._http = Http(config)
-        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="vault")
+        self._threads = Threads(AT_ONCE, "runbus-vault")
         self._token: Token | None = None
         self._login: asyncio.Task[Token] | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -62,11 +61,13 @@ class Session:
                 with contextlib.suppress(asyncio.CancelledError, KeyStorageError):
                     await task
         token, self._token = self._token, None
-        if token is not None and self._config.auth_backend is not AuthBackend.TOKEN:
-            # Once, whatever comes of it: a token that is not given back ends by itself.
-            await self._in_thread(self._own(token).revoke_self)
-        self._http.close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        try:
+            if token is not None and self._config.auth_backend is not AuthBackend.TOKEN:
+                # Once, whatever comes of it: a token that is not given back ends by itself.
+                await self._in_thread(self._own(token).revoke_self)
+        finally:
+            self._http.close()
+            self._threads.close()
 
     async def _let_in(self) -> Token:
         """The token; where there is none, all who wait share one login, and its failure."""
@@ -169,7 +170,11 @@ class Session:
         return came
 
     async def _in_thread(self, call: Callable[[], Answer | Fault]) -> Answer | Fault:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        """What comes of a call, within the time of one attempt: a login that drips is everybody's login."""
+        try:
+            return await self._threads.run(call, within_s=self._config.attempt_s)
+        except TimeoutError:
+            return too_slow(self._config)
 
 
 def _seconds(value: Any) -> float:

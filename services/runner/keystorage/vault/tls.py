@@ -10,11 +10,6 @@ from services.runner.keystorage.vault.config import AuthBackend, VaultConfig
 
 def context_of(config: VaultConfig) -> ssl.SSLContext | None:
     """For connections to Vault; None: without TLS. Raises :class:`KeyStorageError` (CONFIGURATION)."""
-    if config.trust_store_file:
-        raise _error("trustStoreFile is a key store of Java, which cannot be read: give its certificates in pemFile")
-    if config.key_store_file:
-        text = "keyStoreFile is a key store of Java, which cannot be read: give clientPemFile and clientKeyPemFile"
-        raise _error(text)
     named = (config.client_pem_file, config.client_key_pem_file)
     if not (config.address.startswith("https:") or config.pem_file or any(named)):
         return None
@@ -37,8 +32,6 @@ def _trusting(config: VaultConfig) -> ssl.SSLContext:
 
 
 def _show(context: ssl.SSLContext, named: tuple[str, str]) -> None:
-    if not all(named):
-        raise _error("clientPemFile and clientKeyPemFile are both needed: name the certificate and its key")
     try:
         # A key with a passphrase is refused here; OpenSSL would otherwise ask for it on the terminal.
         context.load_cert_chain(*named, password=lambda: b"")
