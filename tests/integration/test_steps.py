@@ -161,11 +161,15 @@ async def test_a_daemon_of_one_job_does_not_write_among_the_files_of_the_next(
 
 
 async def test_a_work_directory_that_cannot_be_made_fails_the_job(system: System, tmp_path: Path) -> None:
-    system.start_runner("b1", "linux", work_dir=str(tmp_path / "none"))
+    parent = tmp_path / "work"
+    system.start_runner("b1", "linux", work_dir=str(parent))
     await system.runners_ready("b1")
+    shutil.rmtree(parent)
     ended = await system.run("true", "linux", wait_s=5.0)
     assert (ended.state, ended.runner) == (ExecutionState.FAILED, "b1")
     assert ended.error is not None
+    assert ended.error.code is ErrorCode.UNAVAILABLE
+    assert str(parent) in ended.error.message
     assert (await system.ping("b1")).running == 0
 
 

@@ -250,13 +250,13 @@ async def test_superseded_while_it_ran_writes_nothing_more(log: FakeEventLog, tm
     assert told(log) == [("a1", "started"), ("dispatcher", "lost")]
 
 
-async def test_a_fault_of_ours_after_the_claim_still_ends_it(log: FakeEventLog, tmp_path: Path) -> None:
+async def test_a_fault_of_the_runner_after_the_claim_still_ends_it(log: FakeEventLog, tmp_path: Path) -> None:
     assert await carry_out(workplace(log, tmp_path / "none")) == ["ack"]
     assert told(log) == [("a1", "started"), ("a1", "failed")]
     last = events(log)[-1]
     assert isinstance(last, AssignmentFinished)
     assert last.error is not None
-    assert last.error.code is ErrorCode.INTERNAL
+    assert last.error.code is ErrorCode.UNAVAILABLE
 
 
 @pytest.mark.parametrize(
