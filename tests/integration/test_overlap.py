@@ -140,9 +140,11 @@ async def test_a_dispatcher_that_died_before_it_stored_its_run_blocks_the_job_fo
 
 async def test_a_run_that_was_refused_after_all_does_not_block_the_job(system: System, gate: Gate) -> None:
     await system.up("local")
-    await put(system, gate, "options: [{name: what}]")
-    await refused(ErrorCode.TOO_LARGE, lambda: start(system, options={"what": "x" * 1_020_000}))
-    await start(system, options={"what": "x"})
+    names = [f"what{number}" for number in range(8)]
+    await put(system, gate, f"options: [{', '.join(f'{{name: {name}}}' for name in names)}]")
+    large = dict.fromkeys(names, "x" * 127_500)  # each fits a variable, and all together fit no message
+    await refused(ErrorCode.TOO_LARGE, lambda: start(system, options=large))
+    await start(system, options={"what0": "x"})
 
 
 async def test_a_durable_request_that_comes_too_early_is_an_execution_that_failed(system: System, gate: Gate) -> None:
