@@ -53,8 +53,8 @@ async def _failing(keys: RunnerKeys, number: int) -> KeyFailure:
     return (await _failure(keys, f"k{number}")).reason
 
 
-def _threads() -> int:
-    return sum(thread.name.startswith("runbus-") for thread in threading.enumerate())
+def _threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("runbus-")}
 
 
 @KINDS
@@ -78,6 +78,7 @@ async def test_an_endless_answer_is_cut_off(kind: str, way: str) -> None:
 @KINDS
 @pytest.mark.parametrize("way", ["drip", "drip head", "drip chunks", "silent"])
 async def test_it_comes_back_when_the_provider_does(kind: str, way: str) -> None:
+    before = _threads()
     async with bad_provider() as provider:
         keys = _opened(provider, kind)
         assert VALUE in await keys.read("a")
@@ -89,11 +90,11 @@ async def test_it_comes_back_when_the_provider_does(kind: str, way: str) -> None
         provider.way = "good"
         assert VALUE in await keys.read("a")
         await keys.close()
-        await eventually(_none_left, what="no thread is left")
 
+        async def none_left() -> bool:
+            return not _threads() - before
 
-async def _none_left() -> bool:
-    return _threads() == 0
+        await eventually(none_left, what="no thread is left")
 
 
 @KINDS
