@@ -21,6 +21,7 @@ from domain.discovery.listed import listed
 from domain.keys.paths import is_key_name
 from runbus.plugin import Discovered, NodeSource, ProcessOutput, SourceError, SourceFailure
 from schemas.errors import ErrorCode, RunbusError
+from services.runner.foreign import sheltered
 from services.runner.inventory import PluginInventory
 from services.runner.keyuse import ReadsKeys, Use
 from services.runner.process import ChildProcess, GroupFile, ProcessSpec, SpawnError, SpawnFailure, Stream
@@ -113,7 +114,7 @@ class Discoverer:
             at = Asked(self._runner, question, Path(directory), self._env, self._groups, masker)
             try:
                 async with asyncio.timeout(question.timeout_s) as deadline:
-                    return await _sheltered(plugin, config, at)
+                    return await sheltered(lambda: plugin.discover(config, at))
             except TimeoutError:
                 if not deadline.expired():
                     raise
@@ -121,19 +122,6 @@ class Discoverer:
                 if at.cut_short is not None:
                     text += await asyncio.to_thread(words_so_far, at.cut_short, masker)
                 raise SourceError(text, reason=SourceFailure.TIMEOUT) from None
-
-
-async def _sheltered(plugin: NodeSource, config: Any, at: Asked) -> Discovered:
-    """What a plugin raises that is no ``Exception`` fails its discovery, and ends neither task nor runner."""
-    try:
-        return await plugin.discover(config, at)
-    except Exception:
-        raise
-    except BaseException as cause:
-        task = asyncio.current_task()
-        if isinstance(cause, asyncio.CancelledError) and task is not None and task.cancelling():
-            raise
-        raise RuntimeError(f"the plugin raised {type(cause).__name__}") from cause
 
 
 class Asked:

@@ -19,6 +19,7 @@ from schemas.jobs import Step
 from schemas.nodes import Node
 from schemas.states import ExecutionState
 from services.runner.bench import Bench
+from services.runner.foreign import sheltered
 from services.runner.hosted import Hosted
 from services.runner.nodesteps import run_command, run_exec, run_script
 from services.runner.scope import Scope
@@ -150,16 +151,7 @@ async def _run(
 
 
 async def _carried_out(step: Step, hosted: Hosted) -> StepResult:
-    """Carry it out. What a plugin raises that is no ``Exception`` fails its step, and ends no task and no runner."""
-    try:
-        return await _done(step, hosted)
-    except Exception:
-        raise
-    except BaseException as cause:
-        task = asyncio.current_task()
-        if isinstance(cause, asyncio.CancelledError) and task is not None and task.cancelling():
-            raise
-        raise RuntimeError(f"a plugin raised {type(cause).__name__}") from cause
+    return await sheltered(lambda: _done(step, hosted))
 
 
 async def _done(step: Step, hosted: Hosted) -> StepResult:

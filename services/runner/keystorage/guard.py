@@ -16,6 +16,7 @@ from domain.keys.paths import is_path
 from runbus.plugin import KeyEntry, KeyFailure, KeyStorage, KeyStorageError
 from schemas.keys import KeyStorageInfo
 from schemas.states import Instant
+from services.runner.foreign import is_cancelled
 from services.runner.keystorage.entries import in_order
 from services.runner.keystorage.guardwords import OwnWords, is_outside, open_settings
 from services.runner.keystorage.settings import StorageSettings, converted, digest_of, secrets_of
@@ -131,7 +132,7 @@ class GuardedStorage:
             if isinstance(cause, TimeoutError) and limit.expired():
                 text = f"it had not answered after {self._deadline_s:g} s. Is the provider up?"
                 raise self._error(path, text, KeyFailure.TIMEOUT) from None
-            if isinstance(cause, asyncio.CancelledError) and _is_cancelled():
+            if isinstance(cause, asyncio.CancelledError) and is_cancelled():
                 raise asyncio.CancelledError from None
             raise self._failed(path, cause) from None
 
@@ -174,12 +175,6 @@ class GuardedStorage:
         return msgspec.structs.replace(
             entry, path=mask(entry.path), meta={mask(name): mask(value) for name, value in entry.meta.items()}
         )  # fmt: skip
-
-
-def _is_cancelled() -> bool:
-    """Whether it was the task that was cancelled, and not the plugin that raised that by itself."""
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
 
 
 def _name(cause: BaseException) -> str:
