@@ -166,10 +166,15 @@ async def test_a_runner_killed_while_a_job_runs_is_lost_when_it_is_down(system: 
     with Gate(tmp_path) as gate:
         started = await system.start(f"echo before; {gate.command}", "linux")
         await eventually(lambda: gate.inside, what="it runs")
+
+        async def is_kept() -> bool:
+            return await system.output(started.id) == b"before\n"
+
+        await eventually(is_kept, what="what it said has reached the bus")
         await system.kill(part)
         ended = await system.end_of(started.id)
         assert ended.state is ExecutionState.LOST
-        assert await system.output(started.id) == b"before\n", "what was said before is kept"
+        assert await is_kept(), "what was said before is kept"
 
 
 @pytest.mark.slow
