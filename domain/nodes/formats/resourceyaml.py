@@ -31,6 +31,7 @@ from schemas.nodes import Node
 
 NAME: Final = "resourceyaml"
 _IGNORED: Final = frozenset({"attributes", "frameworkProject", "class", "name", TAGS})
+_TEXTS: Final = frozenset({str})
 _DUMPER: Final[Any] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
@@ -106,16 +107,25 @@ def _entry(entry: Any, line: int) -> LinedMap:
 
 
 def _node(entry: dict[str, Any], line: int, name: str | None = None) -> Node:
-    attributes: dict[str, str] = {
-        key: text
-        for key, value in entry.items()
-        if key not in _IGNORED and (text := value if type(value) is str else _text(key, value)) is not None
-    }
+    attributes = _attributes(entry)
     own = attributes.pop(NODE_NAME, None)
     named = own if name is None else name
     if named is None:
         raise bad_nodes(NAME, "a node in a list has no 'nodename'; name it.", line)
     return Node(name=named, attributes=attributes, tags=_tags(entry.get(TAGS)))
+
+
+def _attributes(entry: dict[str, Any]) -> dict[str, str]:
+    if _TEXTS.issuperset(map(type, entry.values())):
+        texts: dict[str, str] = dict(entry)
+        for key in _IGNORED:
+            texts.pop(key, None)
+        return texts
+    return {
+        key: text
+        for key, value in entry.items()
+        if key not in _IGNORED and (text := value if type(value) is str else _text(key, value)) is not None
+    }
 
 
 def _text(key: str, value: Any) -> str | None:

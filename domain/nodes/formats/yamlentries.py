@@ -12,38 +12,15 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
+from domain.nodes.formats.yamlgrammar import BEGINS, BLOCK, BOUND, ENTRY, HEAD, ITEMS, LINE, PAIR, TITLE, WORDLY
 from domain.nodes.formats.yamlscalars import is_plain, plain
 from domain.nodes.formats.yamlvalues import VALUE_WEIGHT
+from domain.nodes.selection import NODE_NAME
 
 _MAX_KEY_CHARS: Final = 1000
 """YAML ends a key after 1024."""
 _MAX_VALUES: Final = 4096
-
-_OTHER: Final = r"\xa1-\u1fff\u2c00-\ud7ff"
-"""Characters beyond ASCII that mean nothing to YAML."""
-_BREAK: Final = r"\r?+\n"
-_END: Final = rf" *+(?:{_BREAK}|\Z)"
-_WORD: Final = rf'[!"$-9;-~{_OTHER}]++'
-_PLAIN: Final = rf"(?![-?,\[\]{{}}&*!|>'\"%@`]){_WORD}(?:(?: ++|:++|\#++){_WORD})*+"
-_ITEM: Final = rf"[0-9A-Za-z_{_OTHER}][-0-9A-Za-z_./{_OTHER}]*+"
-_NAME: Final = rf"(?=[0-9A-Za-z_{_OTHER}]){_PLAIN}"
-_VALUE: Final = (
-    rf"{_PLAIN}|\"[ !\#-\[\]-~{_OTHER}]*+\"|'[ -&(-~{_OTHER}]*+'|\[(?: *+{_ITEM} *+(?:, *+{_ITEM} *+)*+)?+\]"
-)
-_COMMENTS: Final = rf"(?:(?:\#[ -~{_OTHER}]*+)?{_BREAK})*+"
-_BEGINS: Final = rf"[0-9A-Za-z_\"'{_OTHER}]"
-
-_HEAD: Final = re.compile(rf"{_COMMENTS}(?:---{_END})?+{_COMMENTS}")
-_LIST: Final = rf"{_END}(\3 *+)- {_ITEM}(?:{_END}\4- {_ITEM})*+"
-_ATTRIBUTE: Final = rf"\3{_PLAIN}:(?: ++(?:{_VALUE})|{_LIST})?+{_END}"
-_ENTRY: Final = re.compile(rf"({_NAME}):{_END}((?=( ++))(?:{_ATTRIBUTE}){{1,500}}+){_COMMENTS}(?={_BEGINS}|\Z)")
-"""Name and attributes; the third group is their indentation, the fourth that of a list. What follows is no part of
-the entry: it stands at the margin, and begins a key."""
-_LINE: Final = re.compile(rf" ++({_PLAIN}):(?: ++(?=[^ \r\n]))?+({_VALUE}|{_END}(?: *+- {_ITEM}{_END})++|)")
-"""A key and what stands behind it, a list with all its lines."""
-_ITEMS: Final = re.compile(rf"[-\[,] *+({_ITEM})")
-_BOUND: Final = re.compile(r"[&*]|<<|^(?:---|\.\.\.|%)", re.MULTILINE)
-"""What ties a stretch to others: anchors and aliases, merges, documents and directives."""
+_MAX_INDENTATIONS: Final = 16
 
 
 class Entry(NamedTuple):
@@ -52,6 +29,14 @@ class Entry(NamedTuple):
     name: str
     attributes: dict[str, Any]
     weight: int
+
+
+class NotPlainError(Exception):
+    """The document has to be read as a whole."""
+
+
+class _OtherLineError(Exception):
+    """A line is no pair of key and value, or is indented otherwise."""
 
 
 class _Values(dict[str, Any]):
@@ -64,8 +49,61 @@ class _Values(dict[str, Any]):
         return value
 
 
-class NotPlainError(Exception):
-    """The document has to be read as a whole."""
+class _Pairs(dict[str, tuple[str, Any]]):
+    """Key and value of lines with one indentation. Most are those of many nodes, too."""
+
+    def __init__(self, margin: str, known: _Known) -> None:
+        self.margin: Final = margin
+        self._known = known
+        self._keys: dict[str, str] = {}
+        """By what stands before the colon."""
+
+    def __missing__(self, line: str) -> tuple[str, Any]:
+        if len(self) >= _MAX_VALUES:
+            self.clear()
+        pair = self[line] = self._pair(line)
+        return pair
+
+    def _pair(self, line: str) -> tuple[str, Any]:
+        """Words behind a known key, in quotes or not, need no pattern, which takes several times as long."""
+        before, _, value = line.partition(": ")
+        if key := self._keys.get(before):
+            if value[:1].isalnum() and not value.strip(WORDLY):
+                return key, plain(value)
+            if value[:1] == '"' == value[-1:] and (text := value[1:-1]) and not text.strip(WORDLY):
+                return key, text
+        match = PAIR.fullmatch(line)
+        if match is None or match[1] != self.margin:
+            raise _OtherLineError
+        key = self._known.key(match[2])
+        if len(self._keys) < _MAX_VALUES:
+            self._keys[self.margin + key] = key
+        return key, _value(match[3] or "")
+
+
+class _Known:
+    """What earlier entries of the document have shown."""
+
+    def __init__(self) -> None:
+        self.values: Final = _Values()
+        self._keys: set[str] = set()
+        self._pairs: dict[str, _Pairs] = {}
+
+    def key(self, key: str) -> str:
+        """The same. Raises :class:`NotPlainError` where it is no text, or too long."""
+        if key not in self._keys:
+            _check(key)
+            self._keys.add(key)
+        return key
+
+    def pairs(self, line: str) -> _Pairs:
+        """Those of lines that are indented as this one."""
+        margin = line[: -len(line.lstrip(" "))]
+        if (pairs := self._pairs.get(margin)) is None:
+            if len(self._pairs) >= _MAX_INDENTATIONS:
+                self._pairs.clear()
+            pairs = self._pairs[margin] = _Pairs(margin, self)
+        return pairs
 
 
 def entries(text: str) -> Iterator[Entry | str]:
@@ -73,13 +111,15 @@ def entries(text: str) -> Iterator[Entry | str]:
 
     Raises :class:`NotPlainError`, at any place, where the whole may mean something else.
     """
-    head = _HEAD.match(text)
+    head = HEAD.match(text)
     at = head.end() if head else 0
-    keys: set[str] = set()
-    values = _Values()
+    known = _Known()
     while at < len(text):
-        if match := _ENTRY.match(text, at):
-            yield _entry(match, keys, values)
+        if (block := BLOCK.match(text, at)) and (entry := _line_by_line(block[0], known)):
+            yield entry
+            at = block.end()
+        elif match := ENTRY.match(text, at):
+            yield _entry(match, known)
             at = match.end()
         else:
             end = _next_entry(text, at)
@@ -87,49 +127,68 @@ def entries(text: str) -> Iterator[Entry | str]:
             at = end
 
 
+def _line_by_line(block: str, known: _Known) -> Entry | None:
+    """The quickest way, for an entry whose lines are all pairs; None where they are not."""
+    title, *lines, _ = block.split("\n")
+    name = title[:-1]
+    if title[-1] != ":" or name.strip(WORDLY) or not name[:1].isalnum():
+        if not (match := TITLE.fullmatch(title)):
+            return None
+        name = match[1]
+    weight = len(block) + 2 * VALUE_WEIGHT * (1 + len(lines))
+    pairs = known.pairs(lines[0])
+    if lines[0] == f"{pairs.margin}{NODE_NAME}: {name}":
+        del lines[0]  # what nodes are exported with; the entry's own key is what counts
+    try:
+        attributes = dict(map(pairs.__getitem__, lines))
+    except _OtherLineError:
+        return None
+    except ValueError as error:  # a number that is too long: the parser tells its line
+        raise NotPlainError from error
+    _check(name)
+    if "[" in block:
+        weight += VALUE_WEIGHT * sum(len(value) for value in attributes.values() if isinstance(value, list))
+    return Entry(name, attributes, weight)
+
+
 def _next_entry(text: str, start: int) -> int:
     """Where the next simple entry begins. Line by line, so that other threads get their turn between."""
     at = start
     while at := text.find("\n", at) + 1:
-        if _ENTRY.match(text, at):
+        if ENTRY.match(text, at):
             return at
     return len(text)
 
 
 def _stretch(text: str, start: int, end: int) -> str:
     stretch = text[start:end]
-    if len(stretch) == len(text) or not re.match(_BEGINS, stretch) or _BOUND.search(stretch):
+    if len(stretch) == len(text) or not re.match(BEGINS, stretch) or BOUND.search(stretch):
         raise NotPlainError
     return stretch
 
 
-def _entry(match: re.Match[str], keys: set[str], values: _Values) -> Entry:
+def _entry(match: re.Match[str], known: _Known) -> Entry:
     try:
-        return _read(match, keys, values)
+        return _read(match, known)
     except ValueError as error:  # a number that is too long: the parser tells its line
         raise NotPlainError from error
 
 
-def _read(match: re.Match[str], keys: set[str], values: _Values) -> Entry:
-    """``keys`` are those that were found to be texts."""
+def _read(match: re.Match[str], known: _Known) -> Entry:
     name, lines = match[1], match[2]
-    pairs = _LINE.findall(lines)
-    attributes = {key: values[text] for key, text in pairs}
-    if not keys.issuperset(attributes):
-        for key in attributes:
-            _check(key)
-        keys.update(attributes)
+    pairs = LINE.findall(lines)
+    attributes = {known.key(key): known.values[text] for key, text in pairs}
     _check(name)
     weight = match.end() - match.start() + 2 * VALUE_WEIGHT * (1 + len(pairs))
     if "[" in lines or "- " in lines:
-        weight += VALUE_WEIGHT * sum(len(value) for _, text in pairs if isinstance(value := values[text], list))
+        weight += VALUE_WEIGHT * sum(len(value) for _, text in pairs if isinstance(value := known.values[text], list))
     return Entry(name, attributes, weight)
 
 
 def _value(text: str) -> Any:
     first = text[:1]
     if first in ("[", " ", "\r", "\n"):
-        return [plain(item) for item in _ITEMS.findall(text)]
+        return [plain(item) for item in ITEMS.findall(text)]
     return text[1:-1] if first in ("'", '"') else plain(text)
 
 

@@ -8,28 +8,26 @@ from typing import Any, Final
 PREFIX: Final = "tag:yaml.org,2002:"
 MAX_NUMBER_CHARS: Final = 400
 
-_BOOL: Final = re.compile(r"(?:yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF)\Z")
+_BOOL: Final = r"yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF"
 _TRUE: Final = frozenset({"yes", "true", "on"})
 _FALSE: Final = frozenset({"no", "false", "off"})
-_NULL: Final = re.compile(r"(?:~|null|Null|NULL| |)\Z")
-_INT: Final = re.compile(
-    r"""(?:[-+]?0b_*[01][01_]*|[-+]?0_*[0-7][0-7_]*|[-+]?(?:0|[1-9][0-9_]*)
-    |[-+]?0x_*[0-9a-fA-F][0-9a-fA-F_]*|[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+)\Z""",
-    re.VERBOSE,
-)
-_FLOAT: Final = re.compile(
-    r"""(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+
+_NULL: Final = r"~|null|Null|NULL|[ ]|"
+_INT: Final = r"""
+    [-+]?0b_*[01][01_]*|[-+]?0_*[0-7][0-7_]*|[-+]?(?:0|[1-9][0-9_]*)
+    |[-+]?0x_*[0-9a-fA-F][0-9a-fA-F_]*|[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+"""
+_FLOAT: Final = r"""
+    [-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+
     |\.[0-9][0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*
-    |[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z""",
-    re.VERBOSE,
-)
-_TIMESTAMP: Final = re.compile(
-    r"""(?:[0-9]{4}-[0-9]{2}-[0-9]{2}
+    |[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"""
+_TIMESTAMP: Final = r"""
+    [0-9]{4}-[0-9]{2}-[0-9]{2}
     |[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?
-    (?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::?[0-9]{2})?))?)\Z""",
+    (?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::?[0-9]{2})?))?"""
+_OTHER_THAN_TEXT: Final = re.compile(
+    f"(?:(?P<bool>{_BOOL})|(?P<int>{_INT})|(?P<float>{_FLOAT})|(?P<null>{_NULL})|(?P<timestamp>{_TIMESTAMP}))\\Z",
     re.VERBOSE,
 )
-_PATTERNS: Final = (("bool", _BOOL), ("int", _INT), ("float", _FLOAT), ("null", _NULL), ("timestamp", _TIMESTAMP))
+"""The name of the group that matches is the tag."""
 BEGINNINGS: Final = frozenset("yYnNtTfFoO~ <+-.0123456789")
 """What a plain scalar begins with that may be no text."""
 
@@ -72,10 +70,8 @@ def _implied(value: str) -> str:
         return "str"
     if value == "<<":
         return "merge"
-    for tag, pattern in _PATTERNS:
-        if pattern.match(value):
-            return tag
-    return "str"
+    match = _OTHER_THAN_TEXT.match(value)
+    return str(match.lastgroup) if match else "str"
 
 
 def _bool(value: str) -> bool:
