@@ -68,6 +68,8 @@ class NodeLoadReply(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
     previous_count: int
     revision: int
     loaded_at: Instant
+    warnings: list[str] = []
+    """Names that stand in the document more than once."""
 
 
 class NodeListRequest(

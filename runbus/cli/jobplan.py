@@ -131,7 +131,7 @@ def _chosen(jobs: Sequence[JobDefinition], name: str | None, file: str) -> JobDe
 
 
 def _nodes(file: str | None) -> Sequence[Node] | None:
-    return None if file is None else nodes_of_file(file, None)
+    return None if file is None else nodes_of_file(file, None).nodes
 
 
 def _view(

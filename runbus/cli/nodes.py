@@ -10,6 +10,7 @@ import msgspec
 
 from bus.nodes import find_nodes, load_nodes
 from runbus.cli.context import Options, SharedCommand
+from runbus.cli.jobcheck import print_warnings
 from runbus.cli.nodesfile import FORMAT_OPTION, file_name, format_of_file, text_of_file
 from runbus.cli.nodesview import form_of, print_reply, selection_options
 from runbus.cli.render import ago, moment, print_facts, print_json
@@ -36,6 +37,7 @@ def load(options: Options, file: str, form: str | None) -> None:
         return await load_nodes(session.client.bus, session.client.subjects, request)
 
     done = connected(options, work)
+    print_warnings([f"{file_name(file)}: {text}" for text in done.warnings])
     if options.as_json:
         print_json(done)
     else:

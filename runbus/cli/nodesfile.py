@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runbus.cli.context import Options, SharedCommand
+from runbus.cli.jobcheck import print_warnings
 from runbus.cli.nodesview import form_of, print_reply, selection_options
 from schemas.errors import RunbusError
 from schemas.nodes import Node, NodeFormat, NodeListReply
+
+if TYPE_CHECKING:
+    from domain.nodes.formats.parts import Document
 
 FORMATS = click.Choice([str(each) for each in NodeFormat])
 FORMAT_OPTION = click.option(
@@ -45,19 +49,21 @@ def filter_(options: Options, /, files: tuple[str, ...], form: str | None, **giv
     asked = form_of(given, options)
     nodes: dict[str, Node] = {}
     for file in files:
-        nodes.update((node.name, node) for node in nodes_of_file(file, form, "--file-format"))
+        listed, warnings = nodes_of_file(file, form, "--file-format")
+        print_warnings([f"{file_name(file)}: {text}" for text in warnings])
+        nodes.update((node.name, node) for node in listed)
     found, matched = listed_nodes(list(nodes.values()), asked.request("default"))
     reply = NodeListReply(nodes=found, matched=matched, total=len(nodes), revision=0)
     print_reply(reply, asked, options, of_project=False)
 
 
-def nodes_of_file(file: str, form: str | None, option: str = "--format") -> list[Node]:
-    """The nodes of a resource file. Raises ``invalid_message`` with the place of the fault."""
-    from domain.nodes.formats import read_nodes  # noqa: PLC0415  (brings the YAML parser)
+def nodes_of_file(file: str, form: str | None, option: str = "--format") -> Document:
+    """The nodes of a resource file, and warnings. Raises ``invalid_message`` with the place of the fault."""
+    from domain.nodes.formats import read_document  # noqa: PLC0415  (brings the YAML parser)
 
     name = format_of_file(file, form, option)
     try:
-        return read_nodes(name, text_of_file(file, name))
+        return read_document(name, text_of_file(file, name))
     except RunbusError as error:
         error.message = f"{file_name(file)}: {error.message}"
         raise

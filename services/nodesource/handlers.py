@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -14,13 +14,12 @@ from bus.bucket import Bucket
 from bus.connection import Bus
 from bus.nodes import lines_of, parked
 from bus.parcels import Parcels
-from domain.nodes.formats import read_nodes
-from domain.nodes.formats.parts import MAX_BYTES, text_of
+from domain.nodes.formats import read_document
+from domain.nodes.formats.parts import MAX_BYTES, Document, text_of
 from domain.nodes.listing import listed_nodes
 from schemas.api import ProjectRecord
 from schemas.errors import ErrorCode, RunbusError
 from schemas.nodes import (
-    Node,
     NodeListReply,
     NodeListRequest,
     NodeLoadReply,
@@ -65,7 +64,7 @@ class Handlers:
         await self.require_project(request.project)
         document = await self._document(request)
         async with self._reading:
-            nodes = await asyncio.to_thread(_read, request, document)
+            nodes, warnings = await asyncio.to_thread(_read, request, document)
             digest = await asyncio.to_thread(lambda: hashlib.sha256(document).hexdigest())
         now = datetime.now(UTC)
         facts = StoredNodes(
@@ -80,6 +79,7 @@ class Handlers:
             previous_count=before.count if before else 0,
             revision=revision,
             loaded_at=now,
+            warnings=warnings,
         )
 
     async def list_nodes(self, request: NodeListRequest) -> NodeListReply:
@@ -124,10 +124,10 @@ class Handlers:
         self._known_projects.add(project)
 
 
-def _read(request: NodeLoadRequest, document: bytes) -> Sequence[Node]:
+def _read(request: NodeLoadRequest, document: bytes) -> Document:
     try:
         # as text: what an XML document declares of its encoding held before it was sent
-        return read_nodes(request.format, text_of(document, request.format, MAX_BYTES))
+        return read_document(request.format, text_of(document, request.format, MAX_BYTES))
     except RunbusError as error:
         if request.file:
             error.message = f"{request.file}: {error.message}"

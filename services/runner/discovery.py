@@ -228,7 +228,7 @@ def _converted(plugin: type[NodeSource], settings: dict[str, str], question: Que
         return msgspec.convert(own, plugin.config_type, strict=False), warnings
     except msgspec.ValidationError as cause:
         if missing := _MISSING.match(str(cause)):
-            text = f"the setting {missing[1]!r} is missing"
+            text = "; ".join([f"the setting {missing[1]!r} is missing", *warnings])
             raise SourceError(text, reason=SourceFailure.CONFIGURATION) from None
         said, _, place = str(cause).partition(" - at `$.")
         setting = f" (setting {place.removesuffix('`')!r})" if place else ""

@@ -38,6 +38,9 @@ async def test_nodes_are_loaded_listed_and_shown(system: System) -> None:
     assert loaded.text == "Loaded 5 nodes into project default, in place of 0.\n"
     again = await cli("nodes", "load", "--json", "--format", "resourceyaml", "-", stdin=_NODES.encode())
     assert decode(again.out, NodeLoadReply).previous_count == 5
+    twice = await cli("nodes", "load", "--format", "resourceyaml", "-", stdin=f"{_NODES}db-1: {{}}\n".encode())
+    assert twice.err.startswith("Warning: stdin: the name 'db-1' stands more than once; of each name the last holds")
+    await cli("nodes", "load", "nodes.yaml")
 
     listed = await cli("nodes", "list", "tags:", "web", "--rank", "rank", env={"COLUMNS": "80"})
     lines = narrow(listed)

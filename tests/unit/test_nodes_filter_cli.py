@@ -41,3 +41,16 @@ def test_no_nodes_of_a_file_are_no_matter_of_the_project(
     given = [*words, f"file={tmp_path}/none.json"] if words[0] == "discover" else words
     assert run_command(["nodes", *given]) == exits.OK
     assert capsys.readouterr().err == "No nodes.\n"
+
+
+def test_names_that_stand_twice_are_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("twice.yaml").write_text("a: {hostname: a1}\na: {hostname: a2}\n", encoding="utf-8")
+    assert run_command(["nodes", "filter", "--file", "twice.yaml", "--json"]) == exits.OK
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["nodes"][0]["attributes"] == {"hostname": "a2"}
+    assert printed.err == "Warning: twice.yaml: the name 'a' stands more than once; of each name the last holds\n"
+
+
+def test_a_setting_that_is_missing_is_told_with_those_that_mean_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["nodes", "discover", "file", "--config", "fle=/nodes.yaml"]) == exits.ERROR
+    assert "the setting 'file' is missing; setting 'fle' means nothing to file." in capsys.readouterr().err
