@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 
+from bus.address import without_credentials
 from bus.lean import allow_websocket
 from schemas.catalog import Endpoint
 from schemas.codec import decode, encode
@@ -91,7 +92,8 @@ class Bus:
     def __init__(self, client: Client, url: str) -> None:
         self.client: Final = client
         self.js: Final[JetStreamContext] = client.jetstream()
-        self.url: Final = url
+        self.url: Final = without_credentials(url)
+        """For texts."""
         self._on_reconnect: list[Callable[[], Awaitable[None]]] = []
 
     @property
@@ -304,10 +306,10 @@ async def _connect_first(client: Client, bus: Bus, url: str, name: str, wait_s: 
 
     async def on_disconnect() -> None:
         if not client.is_closed:
-            log.warning("bus.disconnected", url=url)
+            log.warning("bus.disconnected", url=bus.url)
 
     async def on_reconnect() -> None:
-        log.info("bus.reconnected", url=url)
+        log.info("bus.reconnected", url=bus.url)
         await bus.reconnected()
 
     causes: list[Exception] = []
@@ -325,7 +327,7 @@ async def _connect_first(client: Client, bus: Bus, url: str, name: str, wait_s: 
             )  # fmt: skip
         except (OSError, nats.errors.Error, TimeoutError) as cause:
             if asyncio.get_running_loop().time() >= deadline:
-                raise _no_server(url, causes[0] if causes else cause) from cause
+                raise _no_server(bus.url, causes[0] if causes else cause) from cause
             await asyncio.sleep(_CONNECT_RETRY_S)
         else:
             break

@@ -12,11 +12,13 @@ from typing import Final
 
 import click
 
+from bus.environment import taken
 from bus.settings import load
 from runbus.cli.context import Options, SharedCommand
 from runbus.cli.render import print_json
 from runbus.cli.session import configure_log
 from schemas.errors import ErrorCode, RunbusError
+from services.keyproxy.masterkey import ENV_NAME, NEW_ENV_NAME
 from services.keyproxy.mastersource import MasterKeys, master_keys_of
 from services.keyproxy.settings import KeyproxySettings
 from services.keyproxy.store import rotate as rotate_file
@@ -55,6 +57,7 @@ def rotate(options: Options, /, *, data_dir: str, file: str) -> None:
     masters = master_keys_of(
         text=settings.master_key, new_text=settings.new_master_key, file=file, data_dir=data_dir, make=False
     )
+    taken({ENV_NAME, NEW_ENV_NAME})  # read; other processes of this user could read them, too
     with _alone(settings.keys_path.parent):
         moved, left_to_do = _rotate(masters, settings.keys_path, quiet=options.as_json)
     if options.as_json:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -21,33 +19,10 @@ from runbus.cli.sourceoptions import (
     sources_of_file,
     without,
 )
-from runbus.cli.sourcesview import (
-    print_none_to_ask,
-    print_refreshed,
-    print_source,
-    print_sources,
-    print_stored,
-    print_tested,
-)
-from schemas import catalog
+from runbus.cli.sourcescalls import found, listed, refreshed, removed, stored, tested
+from runbus.cli.sourcesview import print_none_to_ask, print_source, print_sources, print_tested
 from schemas.api import Done
-from schemas.errors import RunbusError
-from schemas.sources import (
-    SourceDefinition,
-    SourceList,
-    SourceListRequest,
-    SourcePutRequest,
-    SourceRefreshRequest,
-    SourceRemoveRequest,
-    SourceReply,
-    SourceState,
-    SourceTested,
-    SourceTestRequest,
-    SourceView,
-)
-
-_MARGIN_S = 60.0
-"""For the way there and back, and for a refresh that is under way already."""
+from schemas.sources import SourcePutRequest, SourceReply, SourceState, SourceTested, SourceView
 
 
 @click.command(cls=SharedCommand)
@@ -76,9 +51,9 @@ def add(
         replies = []
         for each in sources:
             request = SourcePutRequest(source=each, project=session.project, position=position or 0, fresh=fresh)
-            replies.append(await _store(session, request))
+            replies.append(await stored(session, request))
         asked = [] if no_refresh else [each for each in sources if each.enabled]
-        return replies, await _refresh(session, asked)
+        return replies, await refreshed(session, asked)
 
     _finish(*connected(options, work), options)
 
@@ -103,11 +78,11 @@ def set_(
     """Change a node source: what is named is set, all else stays."""
 
     async def work(session: Session) -> tuple[list[SourceReply], list[SourceState]]:
-        before = (await _found(session, name)).definition
+        before = (await found(session, name)).definition
         is_on = before.enabled if enabled is None else enabled
         source = changed(msgspec.structs.replace(before, config=without(before, unset), enabled=is_on), given)
         request = SourcePutRequest(source=source, project=session.project, position=position or 0)
-        return [await _store(session, request)], await _refresh(session, [source] if is_on else [])
+        return [await stored(session, request)], await refreshed(session, [source] if is_on else [])
 
     _finish(*connected(options, work), options)
 
@@ -116,16 +91,11 @@ def set_(
 @click.pass_obj
 def list_(options: Options) -> None:
     """List the node sources of the project in order, and how they stand."""
-
-    async def work(session: Session) -> SourceList:
-        request = SourceListRequest(project=session.project)
-        return await session.call(catalog.SOURCE_LIST, request, timeout_s=30.0)
-
-    found = connected(options, work)
+    reply = connected(options, listed)
     if options.as_json:
-        print_json(found)
+        print_json(reply)
     else:
-        print_sources(found.sources)
+        print_sources(reply.sources)
 
 
 @click.command(cls=SharedCommand)
@@ -135,7 +105,7 @@ def show(options: Options, name: str) -> None:
     """Show one with its settings, how it stands, and which runners could be asked."""
 
     async def work(session: Session) -> SourceView:
-        return await _found(session, name)
+        return await found(session, name)
 
     view = connected(options, work)
     if options.as_json:
@@ -153,15 +123,14 @@ def test(options: Options, /, name: str, **given: Any) -> None:
 
     async def work(session: Session) -> SourceTested:
         is_new = bool(given["kind"])
-        source = new_source(name, given) if is_new else changed((await _found(session, name)).definition, given)
-        request = SourceTestRequest(source=source, project=session.project)
-        return await session.call(catalog.SOURCE_TEST, request, timeout_s=source.timeout_s + _MARGIN_S)
+        source = new_source(name, given) if is_new else changed((await found(session, name)).definition, given)
+        return await tested(session, source)
 
-    tested = connected(options, work)
+    answer = connected(options, work)
     if options.as_json:
-        print_json(tested)
+        print_json(answer)
     else:
-        print_tested(tested)
+        print_tested(answer)
 
 
 @click.command(cls=SharedCommand)
@@ -171,8 +140,7 @@ def remove(options: Options, name: str) -> None:
     """Remove a node source, and its nodes."""
 
     async def work(session: Session) -> Done:
-        request = SourceRemoveRequest(name=name, project=session.project)
-        return await session.call(catalog.SOURCE_REMOVE, request, timeout_s=30.0)
+        return await removed(session, name)
 
     done = connected(options, work)
     if options.as_json:
@@ -188,59 +156,21 @@ def refresh(options: Options, names: tuple[str, ...]) -> None:
     """Ask sources now, all at once, and wait: these, or all of the project. The exit code is 1 where one failed."""
 
     async def work(session: Session) -> list[SourceState]:
-        request = SourceListRequest(project=session.project)
-        views = (await session.call(catalog.SOURCE_LIST, request, timeout_s=30.0)).sources
+        views = (await listed(session)).sources
         known = {view.definition.name: view.definition for view in views}
         for name in names:
             if name not in known:
-                await _found(session, name)
+                await found(session, name)
         wanted = dict.fromkeys(names) or [name for name, source in known.items() if source.enabled]
         if not (wanted or options.as_json):
             print_none_to_ask(views)
-        return await _refresh(session, [known[name] for name in wanted])
+        return await refreshed(session, [known[name] for name in wanted])
 
     states = connected(options, work)
     if options.as_json:
         print_json(states)
     if any(state.error for state in states):
         raise click.exceptions.Exit(exits.PROBLEMS)
-
-
-async def _store(session: Session, request: SourcePutRequest) -> SourceReply:
-    """Put a source, and say so at once."""
-    reply = await session.call(catalog.SOURCE_PUT, request, timeout_s=30.0)
-    if not session.options.as_json:
-        print_stored(reply)
-    return reply
-
-
-async def _refresh(session: Session, sources: Sequence[SourceDefinition]) -> list[SourceState]:
-    """All beside one another, and each is told of when it is known: one that hangs keeps nobody else waiting.
-
-    Where one could not even be asked for, the others are waited for all the same, and then that is raised.
-    """
-    unasked: list[RunbusError] = []
-
-    async def ask(source: SourceDefinition) -> SourceState | None:
-        request = SourceRefreshRequest(name=source.name, project=session.project)
-        try:
-            reply = await session.call(catalog.SOURCE_REFRESH, request, timeout_s=source.timeout_s + _MARGIN_S)
-        except RunbusError as error:
-            unasked.append(error)
-            return None
-        if not session.options.as_json:
-            print_refreshed(reply.state)
-        return reply.state
-
-    states = await asyncio.gather(*map(ask, sources))
-    if unasked:
-        raise unasked[0]
-    return [state for state in states if state is not None]
-
-
-async def _found(session: Session, name: str) -> SourceView:
-    request = SourceListRequest(project=session.project, name=name)
-    return (await session.call(catalog.SOURCE_LIST, request, timeout_s=30.0)).sources[0]
 
 
 def _is_given(value: object) -> bool:

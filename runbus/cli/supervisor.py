@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import itertools
 import os
 import signal
 import socket
@@ -15,17 +14,20 @@ from typing import Final
 
 import msgspec
 
+from bus.environment import taken
 from schemas.errors import ErrorCode, RunbusError
 
 READY_WITHIN_S: Final = 30.0
 STOP_WITHIN_S: Final = 30.0
 _PR_SET_PDEATHSIG: Final = 1
 _TAIL_LINES: Final = 5
-_KEYPROXY: Final = "services.keyproxy"
-_KEYPROXY_S_OWN: Final = frozenset(
-    {"RUNBUS_MASTER_KEY", "RUNBUS_MASTER_KEY_FILE", "RUNBUS_NEW_MASTER_KEY", "RUNBUS_KEYS_TAKE_OVER"}
-)
-"""What concerns the master key. No other part gets it: jobs of the Local Runner can read their environments."""
+_OWN: Final[dict[str, frozenset[str]]] = {
+    "services.keyproxy": frozenset(
+        {"RUNBUS_MASTER_KEY", "RUNBUS_MASTER_KEY_FILE", "RUNBUS_NEW_MASTER_KEY", "RUNBUS_KEYS_TAKE_OVER"}
+    ),
+    "services.dispatcher": frozenset({"RUNBUS_NOTIFY_SECRET", "RUNBUS_SMTP_URL"}),
+}
+"""Variables that one part alone is given: jobs of the Local Runner can read the environments of all of them."""
 
 
 class PartSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,9 +130,11 @@ class Supervisor:
     """Several parts. Started in parallel; stopped in the reverse of their order, so that work ends before its bus."""
 
     def __init__(self, specs: list[PartSpec], log_dir: Path, *, on_ready: Callable[[Part], None]) -> None:
-        own = _taken_for_keyproxy()
-        specs = [_with(own, spec) if spec.module == _KEYPROXY else spec for spec in specs]
-        self.parts = [Part(spec, log_dir / f"{spec.name.replace(' ', '-')}.log") for spec in specs]
+        own = {module: taken(names) for module, names in _OWN.items()}
+        self.parts = [
+            Part(_with(own.get(spec.module, {}), spec), log_dir / f"{spec.name.replace(' ', '-')}.log")
+            for spec in specs
+        ]
         self._on_ready = on_ready
 
     def starting(self) -> list[Coroutine[None, None, None]]:
@@ -178,7 +182,7 @@ def part_specs(common: Mapping[str, str], runners: list[PartSpec]) -> list[PartS
     centre = [
         PartSpec(name="registry", module="services.registry", env=dict(common)),
         PartSpec(name="nodesource", module="services.nodesource", env=dict(common)),
-        PartSpec(name="keyproxy", module=_KEYPROXY, env=dict(common)),
+        PartSpec(name="keyproxy", module="services.keyproxy", env=dict(common)),
         PartSpec(name="dispatcher", module="services.dispatcher", env=dict(common)),
     ]
     return centre + [msgspec.structs.replace(runner, env={**common, **runner.env}) for runner in runners]
@@ -189,28 +193,6 @@ def runner_spec(runner: str, *, tags: str = "", local: bool = False) -> PartSpec
     env = {"RUNBUS_RUNNER_ID": runner, "RUNBUS_RUNNER_TAGS": tags, "RUNBUS_RUNNER_LOCAL": str(local).lower()}
     remark = "the Local Runner" if local else f"tags {tags}"
     return PartSpec(name=f"runner {runner}", module="services.runner", env=env, remark=remark)
-
-
-def _taken_for_keyproxy() -> dict[str, str]:
-    """Take what only the keyproxy gets out of this process' environment."""
-    _blank_out({name.encode() for name in _KEYPROXY_S_OWN & os.environ.keys()})
-    return {name: os.environ.pop(name) for name in _KEYPROXY_S_OWN & os.environ.keys()}
-
-
-def _blank_out(names: set[bytes]) -> None:
-    """Overwrite the values of variables where the process was given them.
-
-    There ``/proc/PID/environ`` shows them to the end, whatever becomes of the variables; and jobs of the Local Runner
-    are processes of the same user, who may read that.
-    """
-    entries = ctypes.POINTER(ctypes.c_void_p).in_dll(ctypes.CDLL(None), "environ")
-    for index in itertools.count():
-        address = entries[index]
-        if address is None:
-            return
-        name, is_set, value = ctypes.string_at(address).partition(b"=")
-        if name in names:
-            ctypes.memset(address + len(name) + len(is_set), ord("x"), len(value))
 
 
 def _with(own: Mapping[str, str], spec: PartSpec) -> PartSpec:

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from bus.address import without_credentials
 from bus.connection import connect
 from bus.lifecycle import EXIT_OK, Background, StopSignal, report_as_text, run_process
 from bus.server import EmbeddedServer, ServerSettings, require_free
@@ -61,7 +62,7 @@ async def run_up(settings: UpSettings, stop: StopSignal) -> int:
         try:
             if await _started(settings, server, supervisor, stop):
                 say(settings, f"Ready in {time.monotonic() - started_s:.1f} s. Ctrl-C drains and stops.")
-                say(settings, f"Try: runbus {_url_option(url)}run -- uname -a")
+                say(settings, _first_command(url))
                 return await _watch(supervisor, server, stop)
             return EXIT_OK
         finally:
@@ -152,7 +153,7 @@ async def _start_bus(settings: UpSettings, server: EmbeddedServer | None) -> Non
         return
     async with connect(settings.nats_url, name="runbus-up") as bus:
         await bus.require_jetstream()
-    say(settings, _line("nats", "given", settings.nats_url))
+    say(settings, _line("nats", "given", without_credentials(settings.nats_url)))
 
 
 async def _watch(supervisor: Supervisor, server: EmbeddedServer | None, stop: StopSignal) -> int:
@@ -185,5 +186,10 @@ def _line(name: str, state: str, remark: str) -> str:
     return f"  {name:<14}{state:<9}{remark}".rstrip()
 
 
-def _url_option(url: str) -> str:
-    return "" if url == "nats://127.0.0.1:4222" else f"--nats-url {url} "
+def _first_command(url: str) -> str:
+    """What to try. Credentials are not repeated: terminals keep what they show, and so do journals."""
+    shown = without_credentials(url)
+    if shown != url:
+        return "Try, with this NATS and its credentials in RUNBUS_NATS_URL: runbus run -- uname -a"
+    option = "" if url == "nats://127.0.0.1:4222" else f"--nats-url {url} "
+    return f"Try: runbus {option}run -- uname -a"

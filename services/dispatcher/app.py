@@ -10,6 +10,7 @@ import structlog
 
 from bus.connection import Bus, connect
 from bus.endpoint import Answerer, answer_on, route, serve_api, stop_api
+from bus.environment import taken
 from bus.lifecycle import EXIT_OK, Background, StopSignal, notify
 from bus.streams import ensure_consumer, ensure_stream
 from schemas import catalog
@@ -22,7 +23,7 @@ from services.dispatcher.ledger import Ledger
 from services.dispatcher.notify.publishing import make_notify_stream
 from services.dispatcher.parts import assemble
 from services.dispatcher.schedules import make_schedules_stream
-from services.dispatcher.settings import DispatcherSettings
+from services.dispatcher.settings import OWN_SECRETS, DispatcherSettings
 
 NAME: Final = "dispatcher"
 
@@ -31,6 +32,7 @@ log = structlog.get_logger(NAME)
 
 async def run(settings: DispatcherSettings, stop: StopSignal) -> int:
     """Serve until told to stop. Ready once its streams are there and its endpoints answer."""
+    taken(OWN_SECRETS)  # they are read, and jobs beside this process could read them, too
     _make_data_dir(settings)
     async with connect(settings.nats_url, name=f"runbus-{NAME}", wait_s=settings.connect_wait_s) as bus:
         subjects = Subjects(settings.prefix)

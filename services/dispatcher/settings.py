@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from bus.logs import LogFormat
+
+OWN_SECRETS: Final = frozenset({"RUNBUS_NOTIFY_SECRET", "RUNBUS_SMTP_URL"})
+"""Variables with secrets that no other part needs."""
 
 
 class DispatcherSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from bus.audit import KeyAudit, make_audit_stream
 from bus.bucket import Bucket
 from bus.connection import Bus, connect
 from bus.endpoint import Answerer, Route, route, serve_api, stop_api
+from bus.environment import taken
 from bus.lifecycle import EXIT_OK, Background, StopSignal, notify
 from bus.sets import SetsInUse
 from schemas import catalog
@@ -22,6 +23,7 @@ from schemas.version import VERSION
 from services.keyproxy.asking import Asker
 from services.keyproxy.claim import StoreClaim
 from services.keyproxy.handlers import Handlers
+from services.keyproxy.masterkey import ENV_NAME, NEW_ENV_NAME
 from services.keyproxy.mastersource import master_keys_of
 from services.keyproxy.opening import Opening
 from services.keyproxy.sealed import Sealing
@@ -39,6 +41,7 @@ async def run(settings: KeyproxySettings, stop: StopSignal) -> int:
         text=settings.master_key, new_text=settings.new_master_key, file=settings.master_key_file,
         data_dir=settings.data_dir,
     )  # fmt: skip
+    taken({ENV_NAME, NEW_ENV_NAME})  # they are read, and jobs beside this process could read them, too
     async with (
         KeyStore.open(settings.keys_path, *masters.read(), source=masters) as store,
         connect(settings.nats_url, name=f"runbus-{NAME}", wait_s=settings.connect_wait_s) as bus,

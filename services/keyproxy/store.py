@@ -8,52 +8,43 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import aiosqlite
 import msgspec
 
 from domain.keys.metadata import key_type_of
 from schemas.keys import KeyEntry, KeyType
-from services.keyproxy.crypto import Bound, Encrypted, ForgedError
+from services.keyproxy.crypto import Bound, ForgedError
 from services.keyproxy.masterkey import MasterKey
 from services.keyproxy.mastersource import MasterKeys
 from services.keyproxy.storefile import number, open_reader, open_writer, telling, transaction
 from services.keyproxy.storekeys import Keyring, Progress, reencrypt, wipe_log
+from services.keyproxy.storelook import Page, encrypted_key, find, page_of
 from services.keyproxy.storerows import (
-    COLUMNS,
     bound_of,
     conflict,
     created_of,
     entry_of,
     forged,
     is_folder,
-    is_key,
     not_found,
     now_us,
     taken,
     too_large,
 )
-from services.keyproxy.storetree import ROOT, delete, write
+from services.keyproxy.storetree import delete, write
 
 MAX_VALUE_BYTES: Final = 1 << 20
 MAX_PAGE: Final = 5000
 BATCH: Final = 250
 """Keys that are encrypted anew in one transaction."""
 
-_FIND: Final = f"SELECT id, {COLUMNS} FROM entry WHERE path = ?"  # noqa: S608
-_READ: Final = f"""SELECT master.id, nonce, ciphertext, {COLUMNS} FROM entry LEFT JOIN secret ON secret.id = entry.id
-LEFT JOIN master ON master.number = secret.master WHERE path = ?"""  # noqa: S608  (one statement: one moment)
-_IN_FOLDER: Final = f"""SELECT {COLUMNS} FROM entry
-WHERE parent = CASE ?1 WHEN '' THEN {ROOT} ELSE (SELECT id FROM entry WHERE path = ?1) END AND path > ?2
-ORDER BY path LIMIT ?3"""  # noqa: S608
-_BELOW: Final = f"SELECT {COLUMNS} FROM entry WHERE path > ? AND path < ? ORDER BY path LIMIT ?"  # noqa: S608
+_IS_MARKED: Final = "SELECT 1 FROM served WHERE mark = ?"
 _FORGET_MARKS: Final = "DELETE FROM served WHERE rowid <= (SELECT max(rowid) - 100 FROM served)"
-_LAST: Final = "\U0010ffff"
-"""Behind every path: no path begins with it, as it is no character."""
 
 
 class Stored(NamedTuple):
@@ -61,13 +52,6 @@ class Stored(NamedTuple):
 
     entry: KeyEntry
     created: bool
-
-
-class Page(NamedTuple):
-    """Entries, sorted by path; ``more``: there are others behind the last one."""
-
-    entries: list[KeyEntry]
-    more: bool
 
 
 class KeyStore:
@@ -123,7 +107,7 @@ class KeyStore:
             raise too_large(path, len(value), MAX_VALUE_BYTES)
         async with self._writing():
             written = await self._ring.written(self._writer, path)
-            found = await self._row(self._writer, path)
+            found = await find(self._writer, path)
             if found is not None and found[2] is None:
                 raise conflict(path, path)
             if found is not None and fresh:
@@ -145,19 +129,13 @@ class KeyStore:
 
     async def read(self, path: str) -> bytes:
         """The value. Raises ``key_unavailable`` where there is no such key, or it cannot be decrypted."""
-        rows = await self._fetch(_READ, (path,))
-        if not rows:
-            raise not_found(path)
-        master, nonce, ciphertext, *columns = rows[0]
-        if columns[1] is None:
-            raise is_folder(path)
-        if master is None:
-            raise forged(path)
-        key = await self._ring.of(bytes(master))
+        with telling(self._path):
+            found = await encrypted_key(self._reader, path)
+        key = await self._ring.of(found.master)
         if key is None:
             raise self._ring.lacking(path)
         try:
-            return key.decrypt(Encrypted(nonce, ciphertext), bound_of(columns))
+            return key.decrypt(found.encrypted, bound_of(found.columns))
         except ForgedError:
             raise forged(path) from None
 
@@ -165,7 +143,8 @@ class KeyStore:
         """A key without its value, or a folder; the root is one. Raises ``key_unavailable``."""
         if not path:
             return KeyEntry(path="", folder=True)
-        row = await self._row(self._reader, path)
+        with telling(self._path):
+            row = await find(self._reader, path)
         if row is None:
             raise not_found(path)
         return entry_of(row[1:])
@@ -176,23 +155,13 @@ class KeyStore:
         At most 5,000 at a time. Raises ``key_unavailable`` where there is no such folder.
         """
         limit = max(1, min(limit, MAX_PAGE))
-        if deep:  # "0" follows "/": between them is all that begins with "path/"
-            begin, end = (f"{path}/", f"{path}0") if path else ("", _LAST)
-            rows = await self._fetch(_BELOW, (max(begin, after), end, limit + 1))
-        else:
-            rows = await self._fetch(_IN_FOLDER, (path, after, limit + 1))
-        if path and not rows:  # else the folder is there, as something is in it
-            row = await self._row(self._reader, path)
-            if row is None:
-                raise not_found(path)
-            if row[2] is not None:
-                raise is_key(path)
-        return Page([entry_of(each) for each in rows[:limit]], more=len(rows) > limit)
+        with telling(self._path):
+            return await page_of(self._reader, path, deep=deep, after=after, limit=limit)
 
     async def remove(self, path: str) -> None:
         """Remove a key, the folders that it leaves empty, and what was encrypted. Raises ``key_unavailable``."""
         async with self._writing():
-            row = await self._row(self._writer, path)
+            row = await find(self._writer, path)
             if row is None:
                 raise not_found(path)
             if row[2] is None:
@@ -215,7 +184,8 @@ class KeyStore:
 
     async def is_marked(self, mark: str) -> bool:
         """Whether such a mark was written into this file, or into the one that it is a copy of."""
-        return bool(await self._fetch("SELECT 1 FROM served WHERE mark = ?", (mark,)))
+        with telling(self._path):
+            return bool(list(await self._reader.execute_fetchall(_IS_MARKED, (mark,))))
 
     async def masters(self) -> list[MasterKey]:
         """All that this process has, that in force first. Raises ``key_unavailable`` where it does not have that."""
@@ -254,14 +224,6 @@ class KeyStore:
         with telling(self._path):
             async with self._lock, transaction(self._writer):
                 yield
-
-    async def _row(self, connection: aiosqlite.Connection, path: str) -> Any:
-        with telling(self._path):
-            return next(iter(await connection.execute_fetchall(_FIND, (path,))), None)
-
-    async def _fetch(self, sql: str, values: Sequence[Any]) -> list[Any]:
-        with telling(self._path):
-            return list(await self._reader.execute_fetchall(sql, values))
 
     async def _wipe_log(self) -> None:
         with telling(self._path):

@@ -24,25 +24,28 @@ def secrets_of(
 ) -> list[str]:
     """What of the whole environment is to be masked: jobs that are not given a variable can still read it in /proc.
 
-    That is every variable whose name says so (:func:`secrets_of_environment`), the ``variables`` that are keys, and
-    the password or token in the address of the bus. What is shorter than six bytes is not masked ahead, as there.
+    That is every variable whose name says so (:func:`secrets_of_environment`), the ``variables`` that are keys, the
+    password or token in the address of the bus, and the password in any other address. What is shorter than six bytes
+    is not masked ahead, as there.
     """
     keys = [env[name] for name in sorted(variables) if name in env]
-    urls = (nats_url, env.get(_NATS_URL, ""))
-    found = [*keys, *(word for url in urls for word in _credentials(url))]
+    buses = (nats_url, env.get(_NATS_URL, ""))
+    others = (value for name, value in sorted(env.items()) if "://" in value and name != _NATS_URL)
+    found = [*keys, *(word for url in buses for word in _credentials(url))]
+    found += [word for url in others for word in _credentials(url, tokens=False)]
     more = [each for each in found if len(each.encode("utf-8", "surrogatepass")) >= MIN_ENVIRONMENT_BYTES]
     return list(dict.fromkeys([*secrets_of_environment(env), *more]))
 
 
-def _credentials(urls: str) -> list[str]:
-    """The passwords of addresses, ``scheme://user:password@host``; what stands there alone is a token."""
+def _credentials(urls: str, *, tokens: bool = True) -> list[str]:
+    """The passwords of addresses, ``scheme://user:password@host``; what stands there alone may be a token."""
     found = []
     for url in urls.split(","):
         try:
             parts = urlsplit(url.strip() if "://" in url else f"nats://{url.strip()}")
         except ValueError:  # no address: connecting says so
             continue
-        secret = parts.username if parts.password is None else parts.password
+        secret = parts.username if parts.password is None and tokens else parts.password
         if secret:
             found += [secret, unquote(secret)]
     return found

@@ -16,7 +16,7 @@ from domain.keys.metadata import key_type_of, metadata_of
 from runbus.plugin import KeyFailure
 from schemas.errors import ErrorCode, RunbusError
 from schemas.keys import KeyEntry, KeyType
-from services.keyproxy import store as store_module
+from services.keyproxy import storelook
 from services.keyproxy.masterkey import MasterKey
 from services.keyproxy.store import MAX_VALUE_BYTES, KeyStore
 
@@ -208,10 +208,10 @@ async def test_a_page_says_whether_there_is_more(store: KeyStore) -> None:
 
 async def test_no_listing_reads_what_it_does_not_show(store: KeyStore) -> None:
     for sql, values in (
-        (store_module._IN_FOLDER, ("a", "", 10)),
-        (store_module._BELOW, ("", "x", 10)),
-        (store_module._FIND, ("x",)),
-        (store_module._READ, ("x",)),
+        (storelook._IN_FOLDER, ("a", "", 10)),
+        (storelook._BELOW, ("", "x", 10)),
+        (storelook._FIND, ("x",)),
+        (storelook._READ, ("x",)),
     ):
         plan = [row[3] for row in await store._reader.execute_fetchall(f"EXPLAIN QUERY PLAN {sql}", values)]
         assert all(step.startswith(("SEARCH", "SCALAR SUBQUERY")) for step in plan), plan

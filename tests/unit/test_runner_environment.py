@@ -15,17 +15,26 @@ ENV = {
     "MYKEY_DB_HOSTS": "of-a-storage",
     "MYKEY_PIN": "1234",
     "RUNBUS_RUNNER_ID": "runner-1",
+    "DATABASE": "postgres://ann:of-the-database@db/shop",
+    "PROXY": "http://proxy-user@proxy:3128",
 }
 
 
 def test_jobs_are_given_neither_settings_nor_keys() -> None:
-    assert inherited(ENV, without={"MYKEY_DB_HOSTS", "MYKEY_PIN"}) == {"PATH": "/bin", "DB_PASSWORD": "of-the-jobs"}
+    assert inherited(ENV, without={"MYKEY_DB_HOSTS", "MYKEY_PIN"}).keys() == {
+        "PATH",
+        "DB_PASSWORD",
+        "DATABASE",
+        "PROXY",
+    }
 
 
 def test_what_jobs_are_not_given_is_masked_all_the_same() -> None:
     """They find it in ``/proc/PID/environ``. What is too short to be taken out of every log is not masked ahead."""
     found = secrets_of(ENV, variables={"MYKEY_DB_HOSTS", "MYKEY_PIN", "MYKEY_GONE"})
-    assert sorted(found) == ["master-key", "of-a-storage", "of-the-jobs", "old-token", "vault-token"]
+    assert sorted(found) == [
+        "master-key", "of-a-storage", "of-the-database", "of-the-jobs", "old-token", "vault-token"
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
