@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
+from schemas.decodefaults import fault_of
 from schemas.errors import ErrorCode, RunbusError
 
 T = TypeVar("T")
 
 _UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """Nesting too deep for the decoder is a fault of the data, too."""
+_TYPE: Final = re.compile(r"[a-z]+(\.[a-z_]{1,40}){1,3}\.v[0-9]{1,4}")
+"""What is shown of a ``type`` that nobody knows: ours of another version, or of others who name theirs alike."""
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -37,13 +41,13 @@ def decode(data: bytes, message_type: type[T]) -> T:
     """Read one message of a type, or of a union of types.
 
     Raises ``unsupported_version`` if the data bears a ``type`` that is not expected here, else
-    ``invalid_message`` with the place of the fault. The data itself is not in it: it may hold a secret, and what
-    is refused is told in a stream.
+    ``invalid_message`` with the place of the fault, and what may stand there. The data itself is not in it, nor in
+    what a traceback tells of it: it may hold a secret, and what is refused is told in a stream.
     """
     try:
         result: T = _decoder(cast("Any", message_type)).decode(data)
     except _UNDECODABLE as cause:
-        raise _decode_error(data, message_type, cause) from cause
+        raise _decode_error(data, message_type, cause) from None
     return result
 
 
@@ -54,14 +58,16 @@ def _decode_error(data: bytes, message_type: Any, cause: Exception) -> RunbusErr
     except _UNDECODABLE:
         found = ""
     if found and found not in expected:
+        shown = found if _TYPE.fullmatch(found) else ""
+        which = f"type {shown!r}" if shown else "what stands as its type (it is no name of one, and not shown)"
         return RunbusError(
             ErrorCode.UNSUPPORTED_VERSION,
-            f"type {found[:80]!r} is not understood here: send {' or '.join(expected)}.",
-            details={"found": found[:80], "expected": expected},
+            f"{which} is not understood here: send {' or '.join(expected)}.",
+            details={"found": shown, "expected": expected},
         )
     return RunbusError(
         ErrorCode.INVALID_MESSAGE,
-        f"not a valid {' or '.join(expected)} message: {cause}.",
+        f"not a valid {' or '.join(expected)} message: {fault_of(cause, message_type)}.",
         details={"expected": expected},
     )
 

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from schemas.jobs import RunnerSelector
 from schemas.states import Instant
+
+PROVIDER_WITHIN_S: Final = 52.0
+"""Within how many seconds a runner answers what it is asked of its keys.
+
+The one rule: whoever asks waits a little longer than the one it asks, so that the answer of who knows why arrives. A
+provider is given up after 50 s at most, the runner after 52, the keyproxy waits 5 s more for the runner's answer, and
+who asks the keyproxy 65 s in all, the search for a runner included.
+"""
 
 
 class KeyType(StrEnum):
@@ -72,7 +81,10 @@ class KeyListRequest(
     tag_field="type",
     tag="runbus.key_list_request.v1",
 ):
-    """What stands in a folder of keys: of the centre, or of the key storage that the selected runners have."""
+    """What stands in a folder of keys: of the centre, or of the key storage that the selected runners have.
+
+    Wait 10 s for the centre's, 65 s for a runner's.
+    """
 
     path: str = ""
     """Below ``keys/``; empty: the root."""
@@ -108,7 +120,7 @@ class KeyShowRequest(
     tag_field="type",
     tag="runbus.key_show_request.v1",
 ):
-    """One key, or folder, by its path."""
+    """One key, or folder, by its path. Wait for it as for :class:`KeyListRequest`."""
 
     path: str
     project: str = "default"
@@ -135,7 +147,9 @@ class KeyBrowseRequest(msgspec.Struct, frozen=True, kw_only=True, tag_field="typ
     limit: int = 1000
     after: str = ""
     user: str = ""
-    timeout_s: float = 20.0
+    timeout_s: float = PROVIDER_WITHIN_S
+    """After which the runner says that it cannot; with less, a slow provider's answer or reason is lost. Wait 5 s
+    longer for the reply."""
 
 
 class KeyLookRequest(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.key_look.v1"):
@@ -144,7 +158,7 @@ class KeyLookRequest(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"
     path: str
     project: str = "default"
     user: str = ""
-    timeout_s: float = 20.0
+    timeout_s: float = PROVIDER_WITHIN_S
 
 
 class SealingKeyRequest(

@@ -18,7 +18,9 @@ OUTSIDE: Final = "outside"
 _KEYS: Final = "keys"
 _RUNNER: Final = "runner"
 _PROJECT: Final = "project"
-_HOW: Final = "write keys/folder/name, or runner/folder/name"
+_HOW_CENTRE: Final = "write keys/folder/name"
+_HOW_RUNNER: Final = "write runner/folder/name"
+_HOW_ANY: Final = f"{_HOW_CENTRE}, or runner/folder/name"
 
 
 class KeyPlace(StrEnum):
@@ -51,19 +53,23 @@ class KeyPath(msgspec.Struct, frozen=True):
         return project if first == _PROJECT and slash else ""
 
     @classmethod
-    def parse(cls, name: str) -> KeyPath:
+    def parse(cls, name: str, wanted: KeyPlace | None = None) -> KeyPath:
         """Read a name; ``runner/keys/a`` is ``runner/a``. Raises ``key_unavailable`` with the reason ``outside``.
 
         What begins with neither ``keys/`` nor ``runner/`` is not repeated in the error: it may be the secret itself.
+
+        ``wanted``: where a key of the caller's can stand, which is all that the error advises to write; None: in
+        either place. A good name of the other place is read all the same: why that will not do, the caller knows.
         """
+        how = _how(wanted)
         if not is_key_name(name):
-            raise outside("", f"what is given is no name of a key (it is not shown: it may be a secret): {_HOW}")
+            raise outside("", f"what is given is no name of a key (it is not shown: it may be a secret): {how}")
         if len(name) > MAX_CHARS:
             raise outside(name, f"its name has {len(name)} characters, {MAX_CHARS} at most")
         place = KeyPlace.CENTRE if name.startswith(f"{_KEYS}/") else KeyPlace.RUNNER
         path = name.removeprefix(f"{_RUNNER}/").removeprefix(f"{_KEYS}/")
         if fault := _fault(path):
-            raise outside(name, f"{fault}: {_HOW}")
+            raise outside(name, f"{fault}: {how}")
         return cls(place, path)
 
 
@@ -75,7 +81,7 @@ def is_key_name(text: str) -> bool:
 def centre_path(text: str) -> KeyPath:
     """A key of the centre, ``keys/`` before it or not. Raises ``key_unavailable`` with the reason ``outside``."""
     if text.startswith(f"{_RUNNER}/"):
-        raise outside(text, f"it is a key of a runner, and the centre has none of those: {_HOW}")
+        raise outside(text, f"it is a key of a runner, and the centre has none of those: {_HOW_CENTRE}")
     return KeyPath(KeyPlace.CENTRE, checked_path(text.removeprefix(f"{_KEYS}/")))
 
 
@@ -116,6 +122,12 @@ def outside(key: str, why: str) -> RunbusError:
     return RunbusError(
         ErrorCode.KEY_UNAVAILABLE, f"{which} cannot be used: {why}.", details={"key": shown, "reason": OUTSIDE}
     )
+
+
+def _how(wanted: KeyPlace | None) -> str:
+    if wanted is None:
+        return _HOW_ANY
+    return _HOW_CENTRE if wanted is KeyPlace.CENTRE else _HOW_RUNNER
 
 
 def _fault(path: str) -> str:

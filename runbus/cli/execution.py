@@ -26,7 +26,7 @@ from runbus.cli.render import (
     short_moment,
 )
 from runbus.cli.session import Session, connected
-from runbus.cli.show import JsonView, OnlyNodes, Output, TextView, View, end_text, set_text
+from runbus.cli.show import JsonView, OnlyNodes, Output, TextView, View, end_text, has_run, set_text
 from runbus.cli.steps import step_facts
 from runbus.cli.values import MOMENT
 from schemas import catalog
@@ -82,7 +82,7 @@ def _print_page(page: ExecutionPage) -> None:
 
 
 def _row(view: ExecutionView) -> list[str]:
-    took = duration(view.duration_s) if view.state in FINAL and view.started_at else ""
+    took = duration(view.duration_s) if view.state in FINAL and has_run(view) else ""
     title = view.title
     if len(title) > _TITLE_CHARS and screen_width() < UNLIMITED:
         title = title[: _TITLE_CHARS - 1] + "…"

@@ -13,7 +13,16 @@ import msgspec
 from bus.sealing import seal
 from runbus.cli.context import Options, SharedCommand
 from runbus.cli.jobcheck import print_warnings
-from runbus.cli.keysinput import CENTRE, RUNNER, PutCommand, below_root, centre_name, selector_for, value_for
+from runbus.cli.keysinput import (
+    CENTRE,
+    RUNNER,
+    PutCommand,
+    below_root,
+    centre_name,
+    check_value,
+    selector_for,
+    value_for,
+)
 from runbus.cli.keysview import print_key, print_keys
 from runbus.cli.render import print_json
 from runbus.cli.session import Session, connected
@@ -43,7 +52,7 @@ ReplyT = TypeVar("ReplyT", bound=msgspec.Struct)
 
 _CENTRE_WITHIN_S: Final = 10.0
 _RUNNER_WITHIN_S: Final = 65.0
-"""To find a runner, to have it bound to a tag set that is new, and for its provider to answer (50 s at most)."""
+"""To find a runner, to have it bound to a tag set that is new, and for its answer (see ``PROVIDER_WITHIN_S``)."""
 _PAGE: Final = 2000
 
 _where = [
@@ -122,13 +131,14 @@ def put(options: Options, /, path: str, *, file: str | None, key_type: str | Non
     """  # noqa: D301  (click reads the backspace as "do not fold this paragraph")
     path = centre_name(path)
     value = value_for(path, file)
+    wanted = KeyType(key_type) if key_type else None
+    check_value(value, wanted)
 
     async def work(session: Session) -> KeyStored:
         public_key = (await _asked(session, catalog.KEY_SEALING, SealingKeyRequest())).public_key
         sealed = seal(public_key, encode(KeyValue(path=path, value=value)))
         request = KeyPutRequest(
-            path=path, sealed=sealed, key_type=KeyType(key_type) if key_type else None, fresh=fresh,
-            user=session.user,
+            path=path, sealed=sealed, key_type=wanted, fresh=fresh, user=session.user,
         )  # fmt: skip
         return await _asked(session, catalog.KEY_PUT, request)
 

@@ -8,9 +8,12 @@ from typing import Any, Final
 
 import click
 
+from domain.keys.values import doubts_of, refusal_of
 from runbus.cli.context import SharedCommand
+from runbus.cli.jobcheck import print_warnings
 from runbus.cli.values import selector_of, tags_of
 from schemas.jobs import RunnerSelector
+from schemas.keys import KeyType
 
 CENTRE: Final = "keys/"
 RUNNER: Final = "runner/"
@@ -81,7 +84,9 @@ def value_for(path: str, file: str | None) -> bytes:
     if file is not None:
         data = _read(file)
     elif sys.stdin.isatty():
-        data = str(click.prompt(f"Value of {path}", hide_input=True, confirmation_prompt=True, err=True)).encode()
+        data = str(click.prompt(f"Value of {path}", hide_input=True, confirmation_prompt=True, err=True)).encode(
+            "utf-8", "surrogateescape"
+        )
     else:
         data = sys.stdin.buffer.read(MAX_VALUE_BYTES + 2)
         data = data.removesuffix(b"\n") if data.count(b"\n") == 1 else data
@@ -90,6 +95,13 @@ def value_for(path: str, file: str | None) -> bytes:
     if len(data) > MAX_VALUE_BYTES:
         raise click.UsageError(f"the value is longer than {MAX_VALUE_BYTES >> 10} KiB: nothing was stored.")
     return data
+
+
+def check_value(value: bytes, key_type: KeyType | None) -> None:
+    """Refuse a value that no job could be given; warn of one that may be of no use, before it is stored."""
+    if why := refusal_of(value, key_type):
+        raise click.UsageError(f"the value {why}: nothing was stored.")
+    print_warnings([f"the value {why}." for why in doubts_of(value)])
 
 
 def _read(file: str) -> bytes:

@@ -7,7 +7,7 @@ import base64
 import os
 import sys
 from collections.abc import Collection
-from typing import Protocol, TextIO
+from typing import Final, Protocol, TextIO
 
 import click
 import msgspec
@@ -19,8 +19,13 @@ from runbus.client import LogPiece
 from schemas.api import ExecutionView
 from schemas.errors import ErrorCode
 from schemas.events import LogEntry
-from schemas.states import FINAL
+from schemas.states import FINAL, ExecutionState
 from schemas.tokens import TagSet
+
+_BEFORE_ANY_STEP: Final = frozenset(
+    {ErrorCode.INVALID_OPTION, ErrorCode.KEY_UNAVAILABLE, ErrorCode.NO_MATCHED_NODES, ErrorCode.PARCEL_LOST}
+)
+"""Why a runner refuses what it has claimed; after other errors steps may have run."""
 
 
 class LogLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="runbus.cli.log.v1"):
@@ -201,12 +206,23 @@ def set_text(view: ExecutionView) -> str:
     return str(TagSet.from_token(view.set)) if view.set else "local"
 
 
+def has_run(view: ExecutionView) -> bool:
+    """Whether a runner did anything of it: what is refused before its first step ends with no time taken at all.
+
+    A measured time is never exactly 0; a state that is not final has none yet.
+    """
+    return bool(view.started_at) and (view.duration_s != 0.0 or bool(view.outcomes))
+
+
 def end_text(view: ExecutionView) -> str:
-    """``failed, exit code 3, 1.2s``."""
+    """``failed, exit code 3, 1.2s``; ``failed before it began`` where it is known that no step did."""
+    if view.state is ExecutionState.FAILED and view.started_at and not has_run(view) and not view.parts:
+        is_refused = view.error is not None and view.error.code in _BEFORE_ANY_STEP
+        return f"{view.state} before it began" if is_refused else str(view.state)
     how = f"killed by {view.signal}" if view.signal else f"exit code {view.exit_code}"
     known = view.signal or view.exit_code is not None
     state = f"{view.state} ({view.status})" if view.status else str(view.state)
-    return sentence(state, how if known else "", duration(view.duration_s) if view.started_at else "")
+    return sentence(state, how if known else "", duration(view.duration_s) if has_run(view) else "")
 
 
 def _write_all(file: TextIO, data: bytes) -> None:

@@ -42,6 +42,13 @@ async def record_refused_retry(
     await _end(bus, subjects, key, error, condition)
 
 
+async def how_queued(bus: Bus, subjects: Subjects, key: Key) -> ExecutionQueued | None:
+    """How an execution was queued; None where nothing is known of it (any more). Raises ``unavailable``."""
+    subject = subjects.event(*key, WHOLE_EXECUTION, AUTHOR_DISPATCHER)
+    first = await bus.first_message(subjects.events_stream, subject)
+    return decode(first.data, ExecutionQueued) if first else None
+
+
 def is_unfinished_refusal(event: object) -> bool:
     """Whether the last event of an execution is the first one of a refusal: who wrote it did not come to the end."""
     return isinstance(event, ExecutionQueued) and not event.assignments and not event.steps

@@ -16,7 +16,8 @@ from schemas.errors import ErrorCode, RunbusError
 from schemas.subjects import Subjects
 from schemas.tokens import identifier
 from services.dispatcher.accept import Acceptance
-from services.dispatcher.refusals import record_refusal
+from services.dispatcher.refusals import how_queued, record_refusal, record_refused_retry
+from services.dispatcher.retries import retry_id
 
 AT_ONCE: Final = 256
 _LOOK_EVERY_S: Final = 5.0
@@ -92,6 +93,7 @@ class DurableRequests:
     async def _take(self, delivery: Delivery) -> None:
         project = delivery.subject.split(".")[1]
         fresh_id = f"q-{delivery.seq}"
+        named: RunRequest | None = None
         try:
             request = decode(delivery.data, RunRequest)
             named = _in_project(request, project, request.id or fresh_id)
@@ -100,8 +102,32 @@ class DurableRequests:
             if error.code in (ErrorCode.UNAVAILABLE, ErrorCode.BUSY):
                 await delivery.nak(delay_s=_LATER_S)
                 return
-            await record_refusal(self._bus, self._subjects, (project, _named(delivery.data) or fresh_id), error)
+            if named is None or not await self._is_refused_as_retry(named, error):
+                key = (project, _named(delivery.data) or fresh_id)
+                await record_refusal(self._bus, self._subjects, key, error)
         await delivery.ack()
+
+    async def _is_refused_as_retry(self, request: RunRequest, error: RunbusError) -> bool:
+        """Tell of a refused retry as one: with the job, title and user of the run before it, and its number.
+
+        False: it is none, or nothing is known of that run any more.
+        """
+        retry = request.retry
+        if retry is None or request.id != retry_id(retry.initial, retry.attempt):
+            return False
+        try:
+            for name in (request.id, retry.previous):
+                identifier("execution id", name)
+            before = await how_queued(self._bus, self._subjects, (request.project, retry.previous))
+        except RunbusError as fault:
+            if fault.code is ErrorCode.UNAVAILABLE:
+                raise
+            return False
+        if before is None or before.job is None or before.job.uuid != request.job:
+            return False
+        key = (request.project, request.id)
+        await record_refused_retry(self._bus, self._subjects, before, retry, key, error)
+        return True
 
 
 def _in_project(request: RunRequest, project: str, execution: str) -> RunRequest:

@@ -18,9 +18,9 @@ from schemas.codec import decode, encode
 from schemas.errors import ErrorCode, RunbusError
 from schemas.events import Event, ExecutionQueued, RetryOf
 from schemas.states import ExecutionState
-from schemas.subjects import AUTHOR_DISPATCHER, WHOLE_EXECUTION, Subjects
+from schemas.subjects import WHOLE_EXECUTION, Subjects
 from services.dispatcher.accept import Acceptance
-from services.dispatcher.refusals import is_unfinished_refusal, record_refused_retry
+from services.dispatcher.refusals import how_queued, is_unfinished_refusal, record_refused_retry
 from services.dispatcher.secrets import SecretKeeper
 
 LOOK_BACK: Final = timedelta(days=1)
@@ -118,7 +118,7 @@ class Retries:
                 return
 
     async def _begin(self, view: ExecutionView) -> None:
-        queued = await self._queued(view)
+        queued = await how_queued(self._bus, self._subjects, (view.project, view.id))
         if queued is None or queued.retry is None or queued.job is None:
             return
         at = (view.finished_at or datetime.now(UTC)) + timedelta(seconds=queued.retry.delay_s)
@@ -226,11 +226,6 @@ class Retries:
             retry=RetryOf(attempt=attempt, initial=initial, previous=queued.execution),
             execution_type=queued.execution_type,
         )
-
-    async def _queued(self, view: ExecutionView) -> ExecutionQueued | None:
-        subject = self._subjects.event(view.project, view.id, WHOLE_EXECUTION, AUTHOR_DISPATCHER)
-        first = await self._bus.first_message(self._subjects.events_stream, subject)
-        return decode(first.data, ExecutionQueued) if first else None
 
     async def _is_there(self, request: RunRequest) -> bool:
         """Whether it was begun, or refused to the end."""

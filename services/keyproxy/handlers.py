@@ -13,6 +13,8 @@ import structlog
 from bus.audit import OK, KeyAudit
 from bus.sealing import seal
 from domain.keys.paths import KeyPath, KeyPlace, is_key_name, outside
+from domain.keys.values import refusal_of
+from runbus.plugin import KeyFailure
 from schemas import catalog
 from schemas.api import Done
 from schemas.codec import decode
@@ -40,8 +42,6 @@ from services.keyproxy.opening import Opening
 from services.keyproxy.sealed import Sealing
 from services.keyproxy.store import KeyStore
 
-_PROVIDER_WITHIN_S: Final = 52.0
-"""A runner gives its providers up after 50 s at most, and says which of them it was."""
 _CENTRE: Final = "keys/"
 _RUNNER: Final = "runner/"
 
@@ -71,7 +71,7 @@ class Handlers:
             note.runner = chosen.runner
             browse = KeyBrowseRequest(
                 path=path, project=request.project, deep=request.deep, limit=request.limit, after=request.after,
-                user=request.user, timeout_s=_PROVIDER_WITHIN_S,
+                user=request.user,
             )  # fmt: skip
             answer = await self._asker.ask(chosen, catalog.KEY_BROWSE, browse)
             note.runner = answer.runner
@@ -87,13 +87,16 @@ class Handlers:
                 return KeyShown(key=await self._store.show(path))
             chosen = await self._asker.choose(request.project, request.runner)
             note.runner = chosen.runner
-            look = KeyLookRequest(path=path, project=request.project, user=request.user, timeout_s=_PROVIDER_WITHIN_S)
+            look = KeyLookRequest(path=path, project=request.project, user=request.user)
             answer = await self._asker.ask(chosen, catalog.KEY_LOOK, look)
             note.runner = answer.runner
             return answer
 
     async def put_key(self, request: KeyPutRequest) -> KeyStored:
-        """Store a value that was sealed for this service."""
+        """Store a value that was sealed for this service.
+
+        Raises ``key_unavailable`` (``malformed``) for a password that no job could be given.
+        """
         access = _access(KeyAction.UPDATE, _told_name(request.path), request.user)
         async with self._told(access) as note:
             if request.fresh:
@@ -102,6 +105,8 @@ class Handlers:
             sealed = decode(await self._sealing.open(request.sealed), KeyValue)
             if sealed.path != request.path:
                 raise outside(request.path, "what is sealed is the value of another key: seal it anew")
+            if why := refusal_of(sealed.value, request.key_type):
+                raise _unfit(key, why)
             entry, created = await self._store.put(
                 key.path, sealed.value, key_type=request.key_type, by=request.user, fresh=request.fresh
             )
@@ -171,7 +176,8 @@ class _Note:
 
 def _below(where: str, path: str) -> str:
     """The path below the root of a key storage; empty: the root. Raises ``key_unavailable`` (``outside``)."""
-    return KeyPath.parse(f"{where}{path}").path if path else ""
+    place = KeyPlace.CENTRE if where == _CENTRE else KeyPlace.RUNNER
+    return KeyPath.parse(f"{where}{path}", place).path if path else ""
 
 
 def _told_name(name: str) -> str:
@@ -180,10 +186,18 @@ def _told_name(name: str) -> str:
 
 
 def _centre_key(name: str) -> KeyPath:
-    key = KeyPath.parse(name)
+    key = KeyPath.parse(name, KeyPlace.CENTRE)
     if key.place is not KeyPlace.CENTRE:
         raise outside(name, "it is a key of a runner, which is not the centre's to change: name keys/folder/name")
     return key
+
+
+def _unfit(key: KeyPath, why: str) -> RunbusError:
+    return RunbusError(
+        ErrorCode.KEY_UNAVAILABLE,
+        f"the value for {key.name} {why}. Nothing was stored.",
+        details={"key": key.name, "reason": KeyFailure.MALFORMED.value},
+    )
 
 
 def _access(action: KeyAction, path: str, user: str, project: str = "") -> KeyAccess:

@@ -9,7 +9,6 @@ import time
 from datetime import UTC, datetime
 from typing import Final
 
-import msgspec
 import structlog
 
 from bus.audit import KeyAudit
@@ -37,6 +36,7 @@ from schemas.runners import RunnerBeat
 from schemas.subjects import Subjects
 from schemas.tokens import own_tag
 from schemas.version import VERSION
+from services.runner import keyhealth
 from services.runner.assignment import carry_out
 from services.runner.discovery import Discoverer
 from services.runner.environment import inherited, secrets_of
@@ -256,8 +256,7 @@ class Runner:
         while True:
             before = self._storage.infos
             await self._storage.check()
-            if self._storage.infos != before:
-                log.info("keys.checked", storages=[msgspec.to_builtins(each) for each in self._storage.infos])
+            if keyhealth.tell(before, self._storage.infos):
                 await self._beat()
             await asyncio.sleep(self._settings.key_check_s)
 

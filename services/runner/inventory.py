@@ -25,6 +25,7 @@ from runbus.plugin import (
 from schemas.errors import plugin_not_found
 from schemas.runners import PluginInfo
 from schemas.version import VERSION
+from services.runner.foreign import not_loaded
 
 log = structlog.get_logger("runner")
 
@@ -63,7 +64,7 @@ class PluginInventory:
                 self._keep(loaded, kind, name)
             return PluginInfo(name=name, version=version, kind=kind, problem=problem, unless=unless)
         except (Exception, SystemExit) as cause:  # noqa: BLE001  (a foreign module may raise anything: reported)
-            problem = f"{type(cause).__name__}: {cause}"
+            problem = not_loaded(cause)
             log.warning("plugin.not_loaded", plugin=entry.name, problem=problem)
             return PluginInfo(name=name, version="", kind=kind, problem=problem)
 

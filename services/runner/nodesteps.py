@@ -35,6 +35,7 @@ from services.runner.hosted import Hosted, NodeSide
 from services.runner.stopper import StepStoppedError
 
 MAX_SCRIPT_BYTES: Final = 64 * 1024 * 1024
+_MODE: Final = "700"
 _COUNTER: Final[Iterator[int]] = itertools.count(1)
 _URL_WITHIN_S: Final = 60.0
 _REMOVE_WITHIN_S: Final = 10.0
@@ -158,9 +159,10 @@ def _file_name(config: ScriptConfig, at: Hosted) -> str:
 
 
 async def _make_executable(path: str, at: Hosted) -> None:
+    """Its user may read and run it, and nobody else: a script may hold secrets, whatever mode a copier gave it."""
     if at.place.target.is_windows:
         return
-    ended = await _executor(at).execute(at.node, ["chmod", "+x", at.place.target.quote(path)], NodeSide(at))
+    ended = await _executor(at).execute(at.node, ["chmod", _MODE, at.place.target.quote(path)], NodeSide(at))
     if ended.exit_code != 0:
         raise StepError(
             f"the script {path} could not be made executable on node {at.node.name} (chmod ended with "

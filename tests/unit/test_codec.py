@@ -144,7 +144,7 @@ def test_hostile_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(RunbusError) as refused:
         decode(data, ErrorReply)
     assert refused.value.code is ErrorCode.INVALID_MESSAGE
-    assert isinstance(refused.value.__cause__, Exception)
+    assert refused.value.__suppress_context__, "the decoder's own text may repeat what came"
     assert refused.value.details == {"expected": ["runbus.error.v1"]}, "what came may hold a secret"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -16,7 +15,7 @@ from domain.keys.paths import is_path
 from runbus.plugin import KeyEntry, KeyFailure, KeyStorage, KeyStorageError
 from schemas.keys import KeyStorageInfo
 from schemas.states import Instant
-from services.runner.foreign import is_cancelled
+from services.runner.foreign import is_cancelled, name_of, place_of
 from services.runner.keystorage.entries import in_order
 from services.runner.keystorage.guardwords import OwnWords, is_outside, open_settings
 from services.runner.keystorage.settings import StorageSettings, converted, digest_of, secrets_of
@@ -144,14 +143,14 @@ class GuardedStorage:
             return self._foreign(path, cause)
         message = self._masker.mask(message)
         if self._is_outside:
-            log.debug("keys.refused", storage=self.settings.label, reason=reason, at=_place(cause))
+            log.debug("keys.refused", storage=self.settings.label, reason=reason, at=place_of(cause))
             message = self._words.told(message, path)
         return KeyStorageError(message, reason=reason)
 
     def _foreign(self, path: str, cause: BaseException) -> KeyStorageError:
         """The exception's own text may hold a value: neither the error nor the log has it, but the place."""
-        name = _name(cause)
-        log.error("keys.failed", storage=self.settings.label, error=name, at=_place(cause))
+        name = name_of(cause)
+        log.error("keys.failed", storage=self.settings.label, error=name, at=place_of(cause))
         return self._error(path, f"its plugin failed ({name}); the runner's log says where", KeyFailure.FAILED)
 
     def _error(self, path: str, why: str, reason: KeyFailure) -> KeyStorageError:
@@ -175,20 +174,3 @@ class GuardedStorage:
         return msgspec.structs.replace(
             entry, path=mask(entry.path), meta={mask(name): mask(value) for name, value in entry.meta.items()}
         )  # fmt: skip
-
-
-def _name(cause: BaseException) -> str:
-    """The name of an exception's class; of one that was made at run time, that of its base: it may be anything."""
-    for each in type(cause).__mro__:
-        name = each.__name__
-        if getattr(sys.modules.get(each.__module__), name, None) is each:
-            return name
-    return BaseException.__name__
-
-
-def _place(cause: BaseException) -> str:
-    """The function and line that raised it: what the code says, never what a variable holds."""
-    trace = cause.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}" if trace else ""

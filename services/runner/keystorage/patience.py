@@ -1,7 +1,8 @@
 """How long a provider is waited for: as long as the settings of its key storage say, within bounds.
 
-Whoever asks waits as well: a command that lists keys for 60 s, a job before its first step. So what one call of the
-runner's own takes has to stay below that, whatever the settings say.
+Whoever asks waits as well: a command that lists keys for 65 s, a job before its first step. So what one call of the
+runner's own takes has to stay below that, whatever the settings say. The rule stands at ``PROVIDER_WITHIN_S``, in
+``schemas.keys``.
 """
 
 from __future__ import annotations
