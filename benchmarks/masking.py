@@ -21,7 +21,7 @@ from benchmarks.report import Row, Step, Summary, summary
 from benchmarks.site import site
 from bus.logs import configure
 from domain.context.masking import Masker, MaskStream
-from services.runner.process.pipes import FULL_BYTES
+from services.runner.process.pipes import READ_BYTES
 
 SECRETS: Final = 1000
 AIM: Final = 1.3
@@ -134,7 +134,7 @@ def _alone(secrets: list[str], sample: bytes) -> list[Row]:
     masker = Masker(secrets)
     masker.prepare()
     built_s = time.process_time() - began
-    pieces = [sample[start : start + FULL_BYTES] for start in range(0, len(sample), FULL_BYTES)]
+    pieces = [sample[start : start + READ_BYTES] for start in range(0, len(sample), READ_BYTES)]
     rates = [len(sample) / _MB / _masking_s(masker, pieces) for _ in range(5)]
     return [
         Row(figure=f"masker of {SECRETS:,} secrets, one core", unit="MB/s", measured=max(rates)),

@@ -50,13 +50,11 @@ class Unfolded:
 def may_be_folded(text: bytes) -> bool:
     """Whether there may be the end of a full line of digits in a short text; hardly ever true in vain."""
     for end in (b"\n", b"\\", b"\r"):
-        if end in text:
-            lines = text.split(end)
-            lines.pop()
-            if any(
-                len(line) >= MIN_WIDTH and not line[4 - MIN_WIDTH : -4].translate(None, _DIGITS) for line in lines
-            ):
+        at = text.find(end, MIN_WIDTH)
+        while at >= 0:
+            if not text[at - MIN_WIDTH + 4 : at - 4].translate(None, _DIGITS):
                 return True
+            at = text.find(end, at + 1)
     return False
 
 

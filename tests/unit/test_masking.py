@@ -138,6 +138,20 @@ def test_only_what_may_be_the_start_of_a_secret_is_held_back() -> None:
     assert stream.finish() == "'[SECURE]"
 
 
+@pytest.mark.parametrize(
+    "secret", ["correct horse battery staple", "s3cr", 'it\'s "quoted" and has\nlines of its own']
+)
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+def test_behind_a_long_piece_a_secret_is_found_wherever_it_is_cut(secret: str, quote: str) -> None:
+    text = f"{'so far, nothing to hide. ' * 20}{quote}{secret}{quote} and on"
+    for cut in range(480, len(text)):
+        stream = TextMaskStream(Masker([secret]))
+
+        masked = stream.feed(text[:cut]) + stream.feed(text[cut:]) + stream.finish()
+
+        assert masked == f"{'so far, nothing to hide. ' * 20}[SECURE] and on", cut
+
+
 def test_a_secret_that_starts_a_longer_one_is_held_back_until_it_is_clear_which_it_is() -> None:
     stream = TextMaskStream(Masker(["abc", "abcdef"]))
 

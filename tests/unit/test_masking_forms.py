@@ -19,6 +19,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from domain.context.mask_lines import MIN_WIDTH, may_be_folded
 from domain.context.masking import Masker, MaskStream
 
 LONE = "surrogatepass"
@@ -240,6 +241,14 @@ def test_hexadecimal_in_lines_is_masked(secret: bytes, before: bytes, size: int,
 
     assert b"[SECURE]" in masked
     assert len(masked) <= len(wrapped((before + b"\x00").hex().encode(), 60)) + 2 + len("[SECURE]")
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\\n", b"\\r\\n"])
+def test_an_end_of_line_behind_so_many_digits_may_be_one_inside_a_longer_text(end: bytes) -> None:
+    assert may_be_folded(b"A" * MIN_WIDTH + end)
+    assert may_be_folded(b"a line of words " * 5 + end + b"A" * 70 + end + b"A" * 9)
+    assert not may_be_folded(b"A" * (MIN_WIDTH - 8) + end + b"A" * 70)
+    assert not may_be_folded(b"A" * 40 + b" " + b"A" * 30 + end)
 
 
 def test_the_end_of_a_line_alone_holds_nothing_back() -> None:

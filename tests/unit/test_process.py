@@ -27,6 +27,7 @@ from services.runner.process import (
     SpawnFailure,
     Stream,
 )
+from services.runner.process.pipes import READ_BYTES
 
 ENV = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
 IGNORE_TERM = "trap '' TERM; "
@@ -619,3 +620,9 @@ async def test_fifty_at_once() -> None:
         assert result.exit_code == n
         assert out.text(Stream.STDOUT) == b"%d\n" % n + b"x" * 100_000
         assert out.text(Stream.STDERR) == b"%d\n" % n
+
+
+async def test_a_pipe_holds_as_much_as_is_read_at_a_time() -> None:
+    size = "import fcntl; print(*[fcntl.fcntl(each, fcntl.F_GETPIPE_SZ) for each in (1, 2)])"
+    _, out = await run(spec(sys.executable, "-c", size))
+    assert out.text(Stream.STDOUT) == f"{READ_BYTES} {READ_BYTES}\n".encode()

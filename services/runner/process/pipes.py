@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from enum import StrEnum
 from typing import Final
 
 from services.runner.process.spawn import Spawned
 
 READ_BYTES: Final = 128 * 1024
+"""Read at a time, and what an output pipe is made to hold: each piece costs its share, however large it is."""
 FULL_BYTES: Final = 64 * 1024
 """What a pipe holds by default on Linux: who reads so much reads more slowly than the child writes."""
 FULL_READS: Final = 4
@@ -46,7 +49,8 @@ class Pipes:
         self._waiter: asyncio.Future[bool] | None = None
         self._stdin = spawned.stdin
         self._unsent = memoryview(stdin or b"")
-        for stream in self._outputs:
+        for stream, fd in self._outputs.items():
+            _widen(fd)
             self._listen(stream)
         if self._stdin is not None:
             self._loop.add_writer(self._stdin, self._feed)
@@ -138,6 +142,13 @@ class Pipes:
             self._loop.remove_writer(self._stdin)
             os.close(self._stdin)
             self._stdin = None
+
+
+def _widen(pipe: int) -> None:
+    """Let it hold more; one of a user who has many (``pipe-user-pages-soft``), or that is no pipe, stays as it is."""
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        with suppress(OSError):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, READ_BYTES)
 
 
 def _give_up(waiter: asyncio.Future[bool]) -> None:
