@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import yaml
 
+from domain.calm import let_go
 from domain.nodes.errors import bad_nodes, shown
 from domain.nodes.formats import yamlvalues
 from domain.nodes.formats.parts import (
@@ -51,14 +52,17 @@ def read(document: bytes | str) -> Document:
 
 def _nodes(text: str) -> tuple[list[Node], list[str]]:
     """All nodes, and the keys of which a map has kept only the last."""
+    nodes: list[Node] = []
     repeated: list[str] = []
     try:
-        return list(_piecewise(text, repeated)), repeated
+        nodes.extend(_piecewise(text, repeated))
     except (NotPlainError, RunbusError):
         # where a piece has a fault, the whole tells its place
+        let_go(nodes)
         repeated.clear()
         contents = (content for content, _ in yamlvalues.documents(text, NAME))
-        return [node for content in contents for node in _nodes_in(content, repeated)], repeated
+        nodes.extend(node for content in contents for node in _nodes_in(content, repeated))
+    return nodes, repeated
 
 
 def _piecewise(text: str, repeated: list[str]) -> Iterator[Node]:
@@ -116,7 +120,8 @@ def _node(entry: dict[str, Any], line: int, name: str | None = None) -> Node:
 
 
 def _attributes(entry: dict[str, Any]) -> dict[str, str]:
-    if _TEXTS.issuperset(map(type, entry.values())):
+    if type(entry) is dict and _TEXTS.issuperset(map(type, entry.values())):
+        # a copy of any other map is one that the garbage collector looks through, too
         texts: dict[str, str] = dict(entry)
         for key in _IGNORED:
             texts.pop(key, None)
