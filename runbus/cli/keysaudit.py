@@ -19,6 +19,8 @@ from schemas.codec import decode
 from schemas.keys import KeyAccess
 
 _OK: Final = "ok"
+_OUTCOME_CHARS: Final = 11
+"""``unavailable``; few are longer."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +65,7 @@ async def _print(session: Session, wanted: Wanted) -> None:
 
 def line_of(access: KeyAccess) -> str:
     """One access on a line: when, what came of it, what, by whom, on which runner, for what."""
-    outcome = paint(access.outcome, "green" if access.outcome == _OK else "red")
+    outcome = paint(f"{access.outcome:<{_OUTCOME_CHARS}}", "green" if access.outcome == _OK else "red")
     said = {
         "by": access.user,
         "on": access.runner,
@@ -72,4 +74,4 @@ def line_of(access: KeyAccess) -> str:
         "in": access.project,
     }
     words = " ".join(f"{word} {clean(value)}" for word, value in said.items() if value)
-    return f"{moment(access.at)} {outcome} {access.action} {clean(access.path)} {words}".rstrip()
+    return f"{moment(access.at)} {outcome} {access.action:<6} {clean(access.path)} {words}".rstrip()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
+from domain.discovery.definition import checked_source
 from runbus.cli.session import Session
 from runbus.cli.sourcesview import print_refreshed, print_stored
 from schemas import catalog
@@ -42,7 +43,8 @@ async def listed(session: Session) -> SourceList:
 
 
 async def stored(session: Session, request: SourcePutRequest) -> SourceReply:
-    """Put a source, and say so at once."""
+    """Put a source, and say so at once. What holds a secret is refused here: it is not to reach the bus."""
+    checked_source(request.source)
     reply = await session.call(catalog.SOURCE_PUT, request, timeout_s=_WITHIN_S)
     if not session.options.as_json:
         print_stored(reply)
@@ -50,7 +52,8 @@ async def stored(session: Session, request: SourcePutRequest) -> SourceReply:
 
 
 async def tested(session: Session, source: SourceDefinition) -> SourceTested:
-    """Have a source asked, and nothing stored."""
+    """Have a source asked, and nothing stored; refused here as in :func:`stored`."""
+    checked_source(source)
     request = SourceTestRequest(source=source, project=session.project)
     return await session.call(catalog.SOURCE_TEST, request, timeout_s=source.timeout_s + _MARGIN_S)
 

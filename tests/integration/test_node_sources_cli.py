@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from nats.aio.msg import Msg
 
 from runbus.cli import exits
 from schemas.codec import decode
@@ -14,6 +15,7 @@ from tests.integration.cli_system import Cli
 from tests.integration.test_cli_lists import facts, narrow
 from tests.integration.test_node_sources import nodes_script, with_lab
 from tests.support.system import System
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -177,6 +179,23 @@ async def test_what_is_refused(system: System, words: tuple[str, ...], code: int
     refused = await Cli.of(system)("nodes", "source", *words)
     assert (refused.code, refused.text) == (code, "")
     assert said in refused.err
+
+
+@pytest.mark.parametrize("words", [("add", "x", "--type", "vmware"), ("test", "x", "--type", "vmware")])
+async def test_a_secret_among_the_settings_does_not_reach_the_bus(system: System, words: tuple[str, ...]) -> None:
+    await with_lab(system)
+    heard: list[bytes] = []
+
+    async def hear(message: Msg) -> None:
+        heard.append(message.data)
+
+    listener = await system.bus.client.subscribe(f"{system.subjects.prefix}.>", cb=hear)
+    refused = await Cli.of(system)("nodes", "source", *words, "--config", "password=clear-text")
+    assert "holds a secret" in refused.err
+    await system.bus.client.publish(f"{system.subjects.prefix}.last", b"last")
+    await eventually(lambda: b"last" in heard, what="what was published is heard")
+    await listener.unsubscribe()
+    assert not [data for data in heard if b"clear-text" in data]
 
 
 async def test_a_plugin_is_tried_without_a_bus(system: System, tmp_path: Path) -> None:
