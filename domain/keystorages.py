@@ -64,6 +64,23 @@ def lacking(needs: Iterable[KeyNeed], tags: TagSet, connected: Sequence[RunnerVi
     return [_finding(tags, connected, set(without), some) for without, some in groups.items() if without]
 
 
+def told_of_runners(needs: Sequence[KeyNeed], tags: TagSet, connected: Sequence[RunnerView]) -> list[Finding]:
+    """What is to be said of keys of the runner before one of these runners takes the job.
+
+    Those that lack a key storage, and of those that have one, those that are configured differently.
+    """
+    return [*lacking(needs, tags, connected), *_differing(needs, tags, connected)]
+
+
+def _differing(needs: Iterable[KeyNeed], tags: TagSet, connected: Iterable[RunnerView]) -> list[Finding]:
+    """Only of runners that would look for these keys: those that cannot are told of already."""
+    if tags.is_local:
+        return []
+    own = [need for need in needs if need.is_of_runner]
+    looking = [each for each in connected if any(_holds(each.key_storage, need) for need in own)]
+    return [Finding(needs=own, text=text, certain=False) for text in disagreements(looking)]
+
+
 def _holds(storages: Iterable[KeyStorageInfo], need: KeyNeed) -> bool:
     """Whether a key would be looked for in one of them; of a path that is not known to its end: might be."""
     path = need.path.removeprefix(_RUNNER).removeprefix("keys/")

@@ -71,6 +71,8 @@ class KeyStorageInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """Of its configuration without secrets: the same on all runners of a tag set, or a job depends on who has it."""
     problem: str = ""
     """Why it does not answer; empty: it does, or was not asked yet."""
+    remark: str = ""
+    """What is to be mended though it answers: a variable that is no key."""
 
 
 class KeyListRequest(

@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import Final
 
-from domain.keys.paths import is_key_name
+from domain.keys.paths import KeyPath, is_key_name
 from domain.selection import tag_set_of
 from schemas.codec import encode
 from schemas.errors import ErrorCode, RunbusError
@@ -21,6 +21,7 @@ MAX_CONFIG_BYTES: Final = 64 << 10
 _SECRET: Final = re.compile(r"passw|token|secret|passphrase", re.IGNORECASE)
 _NOT_SECRET: Final = re.compile(r"(file|url|type|method|option|selector|verify|path)s?\Z", re.IGNORECASE)
 _NAMES_KEY: Final = re.compile(r"(passw|token|secret|passphrase|vault|key).*storage[-_]?path\Z", re.IGNORECASE)
+_IS_PATH: Final = re.compile(r"storage[-_]?path\Z", re.IGNORECASE)
 _TYPE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
 
 
@@ -50,6 +51,8 @@ def checked_source(source: SourceDefinition) -> SourceDefinition:
             raise _invalid(
                 source, f"its setting {name[:80]!r} has to name a key (keys/...), which its value does not"
             )
+        if is_key_name(value) and (is_secret(name) or _IS_PATH.search(name)):
+            _check_key(source, name, value)
     tag_set_of(source.runner)
     return source
 
@@ -63,6 +66,14 @@ def digest_of(source: SourceDefinition) -> str:
     """The same for a source that discovers by the same plugin, settings and runners."""
     asked = SourceDefinition(name=source.name, type=source.type, config=source.config, runner=source.runner)
     return hashlib.sha256(encode(ProjectSources(project="", sources=[asked]))).hexdigest()[:32]
+
+
+def _check_key(source: SourceDefinition, setting: str, key: str) -> None:
+    """Each refresh would fail with what is told now. Raises ``invalid_source``."""
+    try:
+        KeyPath.parse(key)
+    except RunbusError as error:
+        raise _invalid(source, f"its setting {setting[:80]!r}: {error.message.removesuffix('.')}") from None
 
 
 def _invalid(source: SourceDefinition, why: str) -> RunbusError:

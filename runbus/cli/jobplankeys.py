@@ -8,7 +8,7 @@ import msgspec
 
 from domain.fleet import TAKES_WORK, why_nobody
 from domain.keys.needs import KeyNeed, refuse_or_warn
-from domain.keystorages import lacking
+from domain.keystorages import told_of_runners
 from runbus.cli.context import Options
 from schemas.errors import RunbusError
 from schemas.tokens import TagSet
@@ -69,7 +69,7 @@ def fleet_warnings(options: Options, project: str, needs: Sequence[KeyNeed], tag
     if not takers:
         return [f"it could not run now. {why_nobody(project, tags, reply)}"]
     try:
-        return refuse_or_warn(lacking(needs, tags, takers))
+        return refuse_or_warn(told_of_runners(needs, tags, takers))
     except RunbusError as error:
         return [f"it could not run now. {error.message}"]
 

@@ -19,8 +19,8 @@ from schemas.codec import decode
 from schemas.keys import KeyAccess
 
 _OK: Final = "ok"
-_OUTCOME_CHARS: Final = 11
-"""``unavailable``; few are longer."""
+_OUTCOME_CHARS: Final = 14
+"""``already_exists``; few are longer."""
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):

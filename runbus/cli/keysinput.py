@@ -11,7 +11,7 @@ import click
 from domain.keys.values import doubts_of, refusal_of
 from runbus.cli.context import SharedCommand
 from runbus.cli.jobcheck import print_warnings
-from runbus.cli.values import selector_of, tags_of
+from runbus.cli.values import chosen_tags, selector_of
 from schemas.jobs import RunnerSelector
 from schemas.keys import KeyType
 
@@ -49,7 +49,7 @@ def _too_many(ctx: click.Context) -> click.UsageError:
 def selector_for(path: str, given: dict[str, Any]) -> RunnerSelector | None:
     """Whose keys; None: the centre's, which the Local Runner uses. The path may say it, too, and must agree."""
     path = path.removeprefix("/")
-    tags = [tag for each in given["tags"] for tag in tags_of(each)]
+    tags = chosen_tags(given["tags"])
     selector = None if given["local"] else selector_of(tags, given["filter_text"], local=False)
     if given["local"] and (tags or given["filter_text"]):
         raise click.UsageError("--local means the centre; --tags and --filter mean a runner: give one of them.")

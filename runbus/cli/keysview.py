@@ -28,7 +28,7 @@ def print_key(shown: KeyShown, *, root: str) -> None:
     key = shown.key
     print_facts(
         [
-            ("path", f"{root}{key.path}{'/' if key.folder else ''}"),
+            ("path", _path(key, root)),
             ("type", _type(key)),
             ("content", key.type.content_type if key.type else ""),
             ("bytes", _size(key)),
@@ -43,7 +43,12 @@ def print_key(shown: KeyShown, *, root: str) -> None:
 
 def _row(entry: KeyEntry, root: str) -> list[str]:
     changed = ago(entry.modified_at) if entry.modified_at else ""
-    return [f"{root}{entry.path}{'/' if entry.folder else ''}", _type(entry), _size(entry), changed]
+    return [_path(entry, root), _type(entry), _size(entry), changed]
+
+
+def _path(entry: KeyEntry, root: str) -> str:
+    """As it may be typed; a folder ends with a slash, and the root has no other name."""
+    return f"{root}{entry.path}{'/' if entry.folder and entry.path else ''}"
 
 
 def _type(entry: KeyEntry) -> str:

@@ -15,7 +15,7 @@ from runbus.cli.context import Options, SharedCommand
 from runbus.cli.follow import start
 from runbus.cli.optionvalues import Values
 from runbus.cli.session import connected
-from runbus.cli.values import limit_options, node_options, nodes_of, selector_of, target_options
+from runbus.cli.values import chosen_tags, limit_options, node_options, nodes_of, selector_of, target_options
 from schemas.api import RunRequest, WhenNoRunner
 from schemas.jobs import NodeDispatch, RunnerSelector, Step
 
@@ -42,7 +42,7 @@ class RunForm(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def selector(self) -> RunnerSelector | None:
         """The choice of runners."""
-        return selector_of(self.tags, self.filter_text, local=self.local)
+        return selector_of(chosen_tags(self.tags), self.filter_text, local=self.local)
 
     @property
     def dispatch(self) -> NodeDispatch | None:

@@ -14,7 +14,7 @@ from runbus.cli.context import Options, SharedCommand
 from runbus.cli.failure import paint
 from runbus.cli.render import Column, Run, Runs, ago, duration, moment, print_facts, print_json, print_table
 from runbus.cli.session import Session, connected
-from runbus.cli.values import names_of, tags_of
+from runbus.cli.values import chosen_tags, names_of, tags_of
 from schemas import catalog
 from schemas.api import (
     Done,
@@ -49,17 +49,18 @@ class PingResult(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", ta
 
 @click.command("list", cls=SharedCommand)
 @click.option("--project", "in_project", metavar="P", help="Those of this project.")
-@click.option("--tags", default="", metavar="A+B", help="Those that bear all these tags.")
+@click.option("--tags", metavar="A+B", help="Those that bear all these tags.")
 @click.option("--status", type=click.Choice([str(each) for each in RunnerStatus], case_sensitive=False),
               metavar="STATUS", help=f"Those of this status: {', '.join(RunnerStatus)}.")  # fmt: skip
 @click.pass_obj
-def list_(options: Options, in_project: str | None, tags: str, status: str | None) -> None:
+def list_(options: Options, in_project: str | None, tags: str | None, status: str | None) -> None:
     """List runners, of all projects unless one is named."""
+    wanted = [] if tags is None else chosen_tags([tags])
 
     async def work(session: Session) -> RunnerList:
         request = RunnerListRequest(
             project=in_project or options.project or "",
-            tags=tags_of(tags),
+            tags=wanted,
             status=RunnerStatus(status) if status else None,
         )
         return await session.call(catalog.RUNNER_LIST, request)
@@ -131,7 +132,8 @@ def _facts(view: RunnerView) -> Iterator[tuple[str, str | Runs]]:
 def _storage_text(storage: KeyStorageInfo) -> Runs:
     which = f"{storage.type} at runner/{storage.path}," if storage.path else f"{storage.type},"
     if not storage.problem:
-        return Runs([Run(f"{which} answers")])
+        remark = [Run("remark:", "yellow"), Run(storage.remark)] if storage.remark else []
+        return Runs([Run(f"{which} answers{';' if remark else ''}"), *remark])
     return Runs([Run(which), Run("does not answer:", "red"), Run(storage.problem)])
 
 

@@ -11,7 +11,7 @@ import msgspec
 from domain.discovery.definition import MAX_TIMEOUT_S
 from runbus.cli.jobcheck import read_text
 from runbus.cli.render import duration
-from runbus.cli.values import pairs_of, seconds_of, selector_of, tags_of
+from runbus.cli.values import chosen_tags, pairs_of, seconds_of, selector_of
 from schemas.sources import SourceDefinition
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -81,7 +81,7 @@ def changed(source: SourceDefinition, given: dict[str, Any]) -> SourceDefinition
     if given["kind"]:
         changes["type"] = given["kind"]
     changes["config"] = {**source.config, **pairs_of("--config", given["config"])}
-    tags = [tag for each in given["tags"] for tag in tags_of(each)]
+    tags = chosen_tags(given["tags"])
     selector = selector_of(tags, given["filter_text"], local=given["local"])
     if selector is not None:
         changes["runner"] = None if given["local"] else selector

@@ -8,9 +8,9 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -21,6 +21,8 @@ READY_WITHIN_S: Final = 30.0
 STOP_WITHIN_S: Final = 30.0
 _PR_SET_PDEATHSIG: Final = 1
 _TAIL_LINES: Final = 5
+_MAX_CHARS: Final = 2000
+_GRAVE: Final = frozenset({"error", "critical"})
 _OWN: Final[dict[str, frozenset[str]]] = {
     "services.keyproxy": frozenset(
         {"RUNBUS_MASTER_KEY", "RUNBUS_MASTER_KEY_FILE", "RUNBUS_NEW_MASTER_KEY", "RUNBUS_KEYS_TAKE_OVER"}
@@ -48,6 +50,7 @@ class Part:
         self._process: asyncio.subprocess.Process | None = None
         self._address = f"runbus-{os.getpid()}-{spec.name.replace(' ', '-')}"
         self._ready = asyncio.Event()
+        self._log_from = 0
 
     @property
     def pid(self) -> int:
@@ -59,6 +62,7 @@ class Part:
         await self._listen()
         env = {**os.environ, **self.spec.env, "NOTIFY_SOCKET": f"@{self._address}"}
         with self.log_path.open("ab") as log:
+            self._log_from = log.tell()  # earlier runs have written to it, too
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", self.spec.module,
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=env, start_new_session=True,
@@ -111,19 +115,32 @@ class Part:
             self._process.kill()
 
     def failure(self, what: str) -> RunbusError:
-        """The error for a part that did not do as it should, with the end of its log."""
-        tail = "\n".join(f"  {line}" for line in self._tail())
-        return RunbusError(
-            ErrorCode.UNAVAILABLE, f"{self.spec.name} {what}. Its log ({self.log_path}) ends with:\n{tail}"
-        )
-
-    def _tail(self) -> list[str]:
-        return self.log_path.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+        """The error for a part that did not do as it should, with the last that it has said of why in this run."""
+        with self.log_path.open("rb") as log:
+            log.seek(self._log_from)
+            said = last_words(log.read().decode(errors="replace").splitlines())
+        told = f" It said: {said.removesuffix('.')}." if said else ""
+        return RunbusError(ErrorCode.UNAVAILABLE, f"{self.spec.name} {what}.{told} Its log is {self.log_path}.")
 
     async def _listen(self) -> None:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
         sock.bind(f"\0{self._address}")
         await asyncio.get_running_loop().create_datagram_endpoint(lambda: _Notified(self._ready), sock=sock)
+
+
+def last_words(lines: Sequence[str]) -> str:
+    """Of a log in JSON lines: what an error at its end says, or the last line where that is none, of a traceback.
+
+    Empty where there is neither: a part that is killed says nothing of it.
+    """
+    for line in [each.strip() for each in reversed(lines) if each.strip()][:_TAIL_LINES]:
+        try:
+            record = msgspec.json.decode(line, type=dict[str, Any])
+        except msgspec.MsgspecError:
+            return line[:_MAX_CHARS]
+        if record.get("level") in _GRAVE:
+            return str(record.get("error") or record.get("event") or "")[:_MAX_CHARS]
+    return ""
 
 
 class Supervisor:

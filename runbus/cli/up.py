@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
+import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +19,7 @@ from bus.address import without_credentials
 from bus.connection import connect
 from bus.lifecycle import EXIT_OK, Background, StopSignal, report_as_text, run_process
 from bus.server import EmbeddedServer, ServerSettings, require_free
+from runbus.cli.failure import clean
 from runbus.cli.supervisor import Part, Supervisor, part_specs, runner_spec
 from schemas.errors import ErrorCode, RunbusError
 from schemas.version import VERSION
@@ -48,7 +52,22 @@ class UpSettings(msgspec.Struct, frozen=True, kw_only=True):
 def up(**options: object) -> None:
     """Start NATS, the services and a Local Runner; Ctrl-C drains and stops."""
     settings = msgspec.convert(options, UpSettings)
-    raise SystemExit(run_process(lambda stop: run_up(settings, stop), report=report_as_text))
+    raise SystemExit(run_process(lambda stop: run_up(settings, stop), report=_report_folded))
+
+
+def _report_folded(error: RunbusError) -> None:
+    """In lines as wide as the terminal: what a part has said of its end may be long."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        error.message = folded(error.message, shutil.get_terminal_size().columns)
+    report_as_text(error)
+
+
+def folded(text: str, width: int) -> str:
+    """Without control characters, and no line longer than that, unless one word is."""
+    lines = [clean(line) for line in text.split("\n")]
+    return "\n".join(
+        textwrap.fill(line, max(width, 20), break_long_words=False, break_on_hyphens=False) for line in lines
+    )
 
 
 async def run_up(settings: UpSettings, stop: StopSignal) -> int:

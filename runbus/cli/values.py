@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -72,6 +72,16 @@ def tags_of(text: str) -> list[str]:
     What is empty between two separators stays, and is refused as a tag.
     """
     return re.split(r"[,+]", text) if text.strip() else []
+
+
+def chosen_tags(values: Sequence[str]) -> list[str]:
+    """The tags of ``--tags`` where it selects runners, given once or more. Raises a usage error for an empty one.
+
+    It is mostly a shell variable without a value: to go on without a selection would be to ask somebody else.
+    """
+    if any(not value.strip() for value in values):
+        raise click.UsageError("--tags is empty: name tags, or leave it away.")
+    return [tag for value in values for tag in tags_of(value)]
 
 
 def names_of(values: tuple[str, ...]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from domain.fleet import TAKES_WORK
 from domain.keys.needs import KeyNeed, faults_of, refuse_or_warn
-from domain.keystorages import lacking
+from domain.keystorages import told_of_runners
 from schemas.tokens import TagSet
 from services.dispatcher.fleet import Fleet
 
@@ -24,5 +24,5 @@ async def check_keys(fleet: Fleet, project: str, needs: Sequence[KeyNeed], sets:
         for tags in sorted((each for each in sets if not each.is_local), key=lambda each: each.token):
             reply = await fleet.match(project, tags)
             connected = [runner for runner in reply.runners if runner.status in TAKES_WORK]
-            findings += lacking(needs, tags, connected)
+            findings += told_of_runners(needs, tags, connected)
     return refuse_or_warn(findings)

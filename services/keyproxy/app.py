@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from contextlib import AsyncExitStack
 from typing import Final
 
 import structlog
@@ -42,10 +43,15 @@ async def run(settings: KeyproxySettings, stop: StopSignal) -> int:
         data_dir=settings.data_dir,
     )  # fmt: skip
     taken({ENV_NAME, NEW_ENV_NAME})  # they are read, and jobs beside this process could read them, too
-    async with (
-        KeyStore.open(settings.keys_path, *masters.read(), source=masters) as store,
-        connect(settings.nats_url, name=f"runbus-{NAME}", wait_s=settings.connect_wait_s) as bus,
-    ):
+    async with AsyncExitStack() as stack:
+        connecting = connect(settings.nats_url, name=f"runbus-{NAME}", wait_s=settings.connect_wait_s)
+        if is_new := not settings.keys_path.exists():
+            bus = await stack.enter_async_context(connecting)
+            await StoreClaim.require_free(bus, settings)
+        opening = KeyStore.open(settings.keys_path, *masters.read(), source=masters)
+        store = await stack.enter_async_context(opening)
+        if not is_new:  # what is wrong with the file is told without NATS
+            bus = await stack.enter_async_context(connecting)
         subjects, replicas = Subjects(settings.prefix), settings.replicas
         claim = await StoreClaim.open(bus, settings, store)
         await claim.make()

@@ -37,7 +37,7 @@ class StoreClaim:
     def __init__(self, bucket: Bucket[KeyStoreRecord], settings: KeyproxySettings, store: KeyStore) -> None:
         self._bucket = bucket
         self._store = store
-        self._file: Final = str(settings.keys_path.absolute())[:500]
+        self._file: Final = _file_of(settings)
         self._take_over: Final = settings.keys_take_over.strip()
 
     @classmethod
@@ -45,6 +45,18 @@ class StoreClaim:
         """For this file; the bucket is made where it is not there yet."""
         name = Subjects(settings.prefix).key_store_bucket
         return cls(await Bucket.open(bus, name, KeyStoreRecord, replicas=settings.replicas), settings, store)
+
+    @classmethod
+    async def require_free(cls, bus: Bus, settings: KeyproxySettings) -> None:
+        """Before a file is made: refuse it as :meth:`make` would, so that nothing is left behind.
+
+        One that has come meanwhile was made by another copy of the service, which shares it.
+        """
+        name = Subjects(settings.prefix).key_store_bucket
+        found = await (await Bucket.open(bus, name, KeyStoreRecord, replicas=settings.replicas)).get(KEY)
+        is_other = found is not None and found[0].mark != settings.keys_take_over.strip()
+        if found is not None and is_other and not settings.keys_path.exists():
+            raise _refused(found[0], _file_of(settings))
 
     async def make(self) -> None:
         """Note the file as the centre's, where none is noted, this one is, or that one is to be taken over from.
@@ -57,7 +69,7 @@ class StoreClaim:
             held, revision = found if found else (None, 0)
             taken = held is not None and not await self._store.is_marked(held.mark)
             if held is not None and taken and held.mark != self._take_over:
-                raise self._refused(held)
+                raise _refused(held, self._file)
             mine = msgspec.structs.replace(mine, mark=mine.mark or await self._store.mark())
             try:
                 await self._bucket.write(KEY, mine, revision=revision)
@@ -74,7 +86,7 @@ class StoreClaim:
         async def on_change(_key: str, held: KeyStoreRecord | None) -> None:
             try:
                 if held is not None and not await self._store.is_marked(held.mark):
-                    raise self._refused(held)
+                    raise _refused(held, self._file)
             except RunbusError as error:
                 if not lost.done():
                     lost.set_exception(error)
@@ -82,12 +94,17 @@ class StoreClaim:
         async with Background(self._bucket.watch(on_change).run()):
             await lost
 
-    def _refused(self, held: KeyStoreRecord) -> RunbusError:
-        return RunbusError(
-            ErrorCode.ALREADY_EXISTS,
-            f"the centre's keys are in {held.file} on {held.host} (served from {held.at:%Y-%m-%d %H:%M} on), and "
-            f"{self._file} is another file, or a copy from before: the two would answer in turn. Start the keyproxy "
-            "on that one's data directory. Only where it is lost for good, or given up, start this one with "
-            f"{TAKE_OVER_NAME}={held.mark}; what was stored in the other only is to be stored again.",
-            details={"reason": "other_store", "mark": held.mark, "host": held.host, "file": held.file},
-        )
+
+def _file_of(settings: KeyproxySettings) -> str:
+    return str(settings.keys_path.absolute())[:500]
+
+
+def _refused(held: KeyStoreRecord, file: str) -> RunbusError:
+    return RunbusError(
+        ErrorCode.ALREADY_EXISTS,
+        f"the centre's keys are in {held.file} on {held.host} (served from {held.at:%Y-%m-%d %H:%M} on), and "
+        f"{file} is another file, or a copy from before: the two would answer in turn. Start the keyproxy "
+        "on that one's data directory. Only where it is lost for good, or given up, start this one with "
+        f"{TAKE_OVER_NAME}={held.mark}; what was stored in the other only is to be stored again.",
+        details={"reason": "other_store", "mark": held.mark, "host": held.host, "file": held.file},
+    )

@@ -145,6 +145,11 @@ class Handlers:
         except RunbusError as error:
             outcome = str(error.details.get("reason") or error.code)
             note.refused(error)
+            if access.action is KeyAction.READ:
+                log.warning(
+                    "key.refused", path=access.path, runner=access.runner, project=access.project,
+                    execution=access.execution, source=access.source, reason=outcome, why=error.message,
+                )  # fmt: skip
             raise
         except BaseException:
             outcome = "failed"

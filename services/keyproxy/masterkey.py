@@ -89,8 +89,9 @@ def read_master_key(path: Path) -> MasterKey:
     except FileNotFoundError:
         raise fault(
             MasterFault.MISSING,
-            f"there is no master key in {path}: put it there again (a backup has it), or name the right file with "
-            f"{FILE_ENV_NAME}. Without it the keys that were stored cannot be read.",
+            f"there is no master key in {path}: put it there again (a backup has it), name the right file with "
+            f"{FILE_ENV_NAME}, or give the key itself as {ENV_NAME}. Without it the keys that were stored cannot be "
+            "read.",
         ) from None
     except OSError as cause:
         raise fault(

@@ -151,7 +151,8 @@ class EnvironmentMasterKeys:
         """See :class:`MasterKeys`."""
         return (
             f"Give the new master key as {ENV_NAME} from now on, and take {NEW_ENV_NAME} away; a keyproxy that has "
-            "both goes on until its next restart."
+            f"both goes on until its next restart. Keyproxies started without {NEW_ENV_NAME} cannot read any more: "
+            f"restart them with the new master key as {ENV_NAME}."
         )
 
 

@@ -14,7 +14,7 @@ from domain.keys.paths import KeyPath
 from domain.selection import tag_set_of
 from schemas.codec import decode
 from schemas.errors import ErrorCode, RunbusError
-from schemas.events import AssignmentStarted, Event, ExecutionQueued
+from schemas.events import AssignmentFinished, AssignmentStarted, Event, ExecutionQueued
 from schemas.keys import KeyOpenRequest
 from schemas.runners import RunnerRecord
 from schemas.sources import ProjectSources
@@ -22,6 +22,9 @@ from schemas.subjects import Subjects
 
 _DISPATCHER: Final = "dispatcher"
 """Author of the event that an execution begins with."""
+
+_FORBIDDEN: Final = "forbidden"
+_OVER: Final = ErrorCode.ALREADY_ENDED.value
 
 log = structlog.get_logger("keyproxy")
 
@@ -80,6 +83,7 @@ class Opening:
                 request,
                 f"no runner works on {_work(request)}. A key is given while a runner holds the claim, and not "
                 "afterwards: run the job again",
+                reason=_OVER if _was_its_own(event, request) else _FORBIDDEN,
             )
         if event.runner != request.runner:
             self._refuse(
@@ -116,13 +120,17 @@ class Opening:
                 "source select this runner, or give the runner the tags",
             )
 
-    def _refuse(self, request: KeyOpenRequest, why: str) -> NoReturn:
-        log.warning("key.refused", path=request.path[:200], runner=request.runner[:80], why=why)
+    def _refuse(self, request: KeyOpenRequest, why: str, *, reason: str = _FORBIDDEN) -> NoReturn:
         raise RunbusError(
             ErrorCode.KEY_UNAVAILABLE,
             f"key {request.path[:200]!r} is not given to runner {request.runner[:80]}: {why}.",
-            details={"key": request.path[:200], "runner": request.runner[:80], "reason": "forbidden"},
+            details={"key": request.path[:200], "runner": request.runner[:80], "reason": reason},
         )
+
+
+def _was_its_own(event: Event | None, request: KeyOpenRequest) -> bool:
+    """Whether the runner that asks had the claim: it is answered late, and nobody is denied anything."""
+    return isinstance(event, AssignmentFinished) and event.runner == request.runner
 
 
 def _work(request: KeyOpenRequest) -> str:

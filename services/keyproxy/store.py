@@ -75,7 +75,7 @@ class KeyStore:
         ``source``: read again where it comes under one that is none of them. Raises ``invalid_message``
         (``other_key``) for master keys that are not the file's, ``unavailable`` for a file that cannot be used.
         """
-        path, ring = Path(path), Keyring(keys, source)
+        path, ring = Path(path), Keyring(keys, source, file=str(path))
         writer = await open_writer(path)
         try:
             with telling(path):

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import aiosqlite
 import msgspec
+import structlog
 
 from schemas.errors import RunbusError
 from services.keyproxy.crypto import DataKey, Encrypted, ForgedError
@@ -17,6 +18,8 @@ from services.keyproxy.storefile import number, transaction
 from services.keyproxy.storerows import COLUMNS, bound_of, forged, other_master
 
 MAX_BATCH_BYTES: Final = 4 << 20
+
+log = structlog.get_logger("keyproxy")
 
 Progress = Callable[[int, int], None]
 """Told how many keys are encrypted anew, and of how many."""
@@ -43,13 +46,15 @@ class Written(NamedTuple):
 class Keyring:
     """The master keys that this process has, by their ids; which of them is in force, the file says.
 
-    ``source``: read again where the file is under one that is not known yet.
+    ``source``: read again where the file is under one that is not known yet. ``file``: that file, for the log.
     """
 
-    def __init__(self, keys: Sequence[MasterKey], source: MasterKeys | None = None) -> None:
+    def __init__(self, keys: Sequence[MasterKey], source: MasterKeys | None = None, *, file: str = "") -> None:
         self._first: Final = DataKey(keys[0])
         """A file that is made is under it."""
         self._source: Final = source
+        self._file: Final = file
+        self._is_locked_told = False
         self._known: Final = {self._first.id: self._first}
         self._add(keys)
 
@@ -69,8 +74,15 @@ class Keyring:
         return [key.master for key in self._known.values()]
 
     def lacking(self, path: str) -> RunbusError:
-        """The error about a key that is under none of them."""
-        return other_master(path, self._source.remedy if self._source else "")
+        """The error about a key that is under none of them. The first is also told to whoever runs this service."""
+        remedy = self._source.remedy if self._source else ""
+        if not self._is_locked_told:
+            self._is_locked_told = True
+            log.error(
+                "keys.locked", file=self._file, error="no key can be read or stored: they are under another master "
+                f"key by now ('runbus keys rotate'), {remedy or 'which is not known here.'}",
+            )  # fmt: skip
+        return other_master(path, remedy)
 
     async def admit(self, connection: aiosqlite.Connection, path: str) -> None:
         """See that the file is under keys that are known; one that is new is under the first of them.
@@ -116,7 +128,8 @@ class Keyring:
 
     def _add(self, masters: Sequence[MasterKey]) -> None:
         for key in map(DataKey, masters):
-            self._known.setdefault(key.id, key)
+            if self._known.setdefault(key.id, key) is key:
+                self._is_locked_told = False
 
     def _origins(self) -> str:
         return " and ".join(dict.fromkeys(key.master.origin or "memory" for key in self._known.values()))

@@ -24,6 +24,7 @@ from services.runner.prepare import own_work, prepare, share_of, told
 from services.runner.report import append, ended_as, lost, report
 from services.runner.scope import Scope
 from services.runner.slots import Running
+from services.runner.stopper import StepStoppedError, why_stopped
 from services.runner.workflow import WorkflowEnd, WorkflowRun
 from services.runner.workplace import Workplace
 
@@ -49,6 +50,9 @@ async def carry_out(delivery: Delivery, at: Workplace) -> None:
     with at.slots.running(key, delivery) as running:
         try:
             finished = await _run(assignment, running, at)
+        except StepStoppedError as stopped:  # while it waited for its secure values, before its first step
+            error = why_stopped(running.stopper, stopped.state, assignment.timeout_s)
+            finished = ended_as(assignment, at, state=stopped.state, error=error, status=running.stopper.status)
         except RunbusError as refused:
             finished = ended_as(assignment, at, state=ExecutionState.FAILED, error=refused.info(at.runner))
         except Exception as cause:  # noqa: BLE001  (whatever went wrong here, a claimed assignment must end)
@@ -159,7 +163,10 @@ async def _run(assignment: Assignment, running: Running, at: Workplace) -> Assig
     ship = LogShip(at.bus, subject, attempt=assignment.attempt, msg_id=msg_id)
     work_dir = at.work_dirs.lend()
     try:
-        bench, scope = await prepare(assignment, at, running.stopper, ship=ship, work_dir=work_dir)
+        bench, scope = await running.stopper.cut_off(
+            lambda: prepare(assignment, at, running.stopper, ship=ship, work_dir=work_dir),
+            within_s=assignment.timeout_s,
+        )
         end = await _run_workflow(bench, scope, started_s)
         last_log_seq = await ship.finish()
     finally:

@@ -29,6 +29,7 @@ from schemas.states import ExecutionState
 from services.runner.bench import Bench, Work
 from services.runner.scope import Scope
 from services.runner.secrets import read_options
+from services.runner.stopper import StepStoppedError
 from services.runner.units import Task, masked, outcome_of, stopped_error
 
 if TYPE_CHECKING:
@@ -59,7 +60,11 @@ async def carry_out_call(  # noqa: PLR0913 (a unit and the workflow it belongs t
         called, call = _called(bench, task)
         work = _work(called, call, task, caller)
         if called.enabled and (work.nodes or not is_empty_well(called)):
-            values = await _values(bench, scope, task, called, call)
+            values = _values(bench, scope, task, called, call)
+            if values.stored:
+                values = await bench.stopper.cut_off(
+                    lambda: _with_keys(bench, called, values), within_s=_left_s(deadline_s)
+                )
             inner_scope = _scope(bench, scope, called, values)
             inner = _bench(bench, called, values, inner_scope)
             if inner.secrets.values():
@@ -70,6 +75,8 @@ async def carry_out_call(  # noqa: PLR0913 (a unit and the workflow it belongs t
             outcomes.join(end.outcomes)
             state, reason = _state(bench, end.state, own_limit=is_own)
             error = end.error
+    except StepStoppedError as stopped:
+        state, reason, error = stopped.state, FailureReason.INTERRUPTED, stopped_error(bench, stopped.state)
     except StepError as failed:
         state, reason = ExecutionState.FAILED, failed.reason
         error = RunbusError(ErrorCode.STEP_FAILED, f"step {task.place} (jobref): {failed.message}").info(bench.runner)
@@ -138,14 +145,20 @@ def _bench(bench: Bench, called: CalledJob, values: OptionValues, scope: Scope) 
     )
 
 
-async def _values(bench: Bench, scope: Scope, task: Task, called: CalledJob, call: JobCall) -> OptionValues:
-    """The called job's options, those that name keys with their values. Raises ``invalid_option``."""
+def _left_s(deadline_s: float | None) -> float | None:
+    return None if deadline_s is None else max(0.0, deadline_s - time.monotonic())
+
+
+def _values(bench: Bench, scope: Scope, task: Task, called: CalledJob, call: JobCall) -> OptionValues:
+    """The called job's options, those that name keys still without values. Raises ``invalid_option``."""
     caller = Caller(scope, bench.secrets.exposed, bench.secrets.private)
     arguments = arguments_for(called, call, caller, node=task.node, extra=task.extra)
     facts = called_facts(bench.assignment, called)
-    values = called_values(called.options, arguments, job=facts, scope=scope)
-    if not values.stored:
-        return values
+    return called_values(called.options, arguments, job=facts, scope=scope)
+
+
+async def _with_keys(bench: Bench, called: CalledJob, values: OptionValues) -> OptionValues:
+    """Options with the values of the keys that they name. Raises ``invalid_option``."""
     if bench.secrets.keys is None:
         raise StepError(
             f"options of job {called.ref.path!r} are keys, and runner {bench.runner} has no key storage.",

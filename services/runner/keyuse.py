@@ -9,6 +9,7 @@ import msgspec
 
 from bus.audit import OK, KeyAudit
 from bus.connection import Bus
+from bus.presence import nobody_listens, not_asked, unanswered
 from bus.sealing import SealingKey
 from domain.keys.paths import KeyPath, KeyPlace
 from runbus.plugin import KeyFailure, KeyStorageError
@@ -98,17 +99,37 @@ class CentreKeys:
         self._instance = instance
 
     async def read(self, key: KeyPath, use: Use) -> str:
-        """Raises ``key_unavailable``, ``unavailable``."""
+        """Raises ``key_unavailable``; ``unavailable`` where the file of the centre's keys cannot be used."""
         request = KeyOpenRequest(
             path=str(key), runner=self._runner, instance=self._instance, project=use.project, execution=use.execution,
             assignment=use.assignment, source=use.source,
         )  # fmt: skip
-        answer = await self._bus.call(self._subjects, catalog.KEY_OPEN, request, timeout_s=CENTRE_WITHIN_S)
+        try:
+            answer = await self._bus.call(self._subjects, catalog.KEY_OPEN, request, timeout_s=CENTRE_WITHIN_S)
+        except RunbusError as error:
+            away = _away(error)
+            if away is None:
+                raise
+            raise unavailable(key, self._runner, away) from None
         try:
             return self._sealing.open(answer.sealed).decode()
         except UnicodeDecodeError:
-            error = KeyStorageError("its value is no UTF-8 text", reason=KeyFailure.MALFORMED)
-            raise unavailable(key, self._runner, error) from None
+            binary = KeyStorageError("its value is no UTF-8 text", reason=KeyFailure.MALFORMED)
+            raise unavailable(key, self._runner, binary) from None
+
+
+def _away(error: RunbusError) -> KeyStorageError | None:
+    """Why no keyproxy has answered; None: one has, with this error."""
+    if unanswered(error):
+        text = f"no keyproxy answers within {CENTRE_WITHIN_S:g} s. See its log and its disk, or restart it"
+        return KeyStorageError(text, reason=KeyFailure.TIMEOUT)
+    if nobody_listens(error):
+        text = "no keyproxy is there. Is it running, on this NATS server, with this prefix?"
+        return KeyStorageError(text, reason=KeyFailure.UNREACHABLE)
+    if not_asked(error):
+        text = "the runner is not connected to NATS at the moment, and cannot ask the keyproxy. Run the job again"
+        return KeyStorageError(text, reason=KeyFailure.UNREACHABLE)
+    return None
 
 
 def unavailable(key: KeyPath | str, runner: str, error: KeyStorageError) -> RunbusError:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from runbus.plugin import ProcessExit, StepResult
+from runbus.plugin import ProcessExit
+from schemas.errors import ErrorCode, ErrorInfo, RunbusError
 from schemas.states import ExecutionState
 from services.runner.process import ChildProcess, ProcessResult
+
+T = TypeVar("T")
 
 NO_PROCESS: Final = ProcessExit(exit_code=None)
 
@@ -43,6 +46,18 @@ class Stopper:
         self.state, self.reason, self.status = state, reason, status
         for control in list(self._controls):
             control.end()
+
+    async def cut_off(self, begin: Callable[[], Coroutine[Any, Any, T]], *, within_s: float | None) -> T:
+        """What brings no process with it, and may have to wait for others: keys, before the steps that need them.
+
+        Raises :class:`StepStoppedError` once stopped, or after ``within_s``; it is cancelled then.
+        """
+        with self.controlling() as control:
+            control.raise_if_stopped()
+            if within_s is None:
+                return await control.run_task(asyncio.ensure_future(begin()))
+            with control.expiring(within_s):
+                return await control.run_task(asyncio.ensure_future(begin()))
 
     @contextmanager
     def controlling(self) -> Iterator[StepControl]:
@@ -97,8 +112,8 @@ class StepControl:
         finally:
             self._children.discard(child)
 
-    async def run_task(self, task: asyncio.Task[StepResult]) -> StepResult:
-        """Run a plugin's task that ``end`` cancels while it runs no process."""
+    async def run_task(self, task: asyncio.Task[T]) -> T:
+        """Run a task, mostly a plugin's, that ``end`` cancels while it runs no process."""
         self._task = task
         try:
             return await task
@@ -119,3 +134,16 @@ class StepControl:
             yield
         finally:
             timer.cancel()
+
+
+def why_stopped(stopper: Stopper, state: ExecutionState, limit_s: float | None) -> ErrorInfo:
+    """Why what ran was stopped: aborted, past its deadline, or longer than its limit, ``limit_s``."""
+    if stopper.state is ExecutionState.TIMEDOUT:
+        return RunbusError(ErrorCode.DEADLINE_EXCEEDED, stopper.reason).info()
+    if state is ExecutionState.TIMEDOUT:
+        limit_s = limit_s or 0.0
+        text = f"timed out: it ran longer than its limit of {limit_s:g} s."
+        return RunbusError(ErrorCode.TIMEOUT, text, details={"limit_s": limit_s}).info()
+    if stopper.state is ExecutionState.ABORTED or stopper.state is None:
+        return RunbusError(ErrorCode.ABORTED, stopper.reason or "aborted.").info()
+    return RunbusError(ErrorCode.STEP_FAILED, stopper.reason).info()

@@ -24,7 +24,7 @@ from services.runner.hosted import Hosted
 from services.runner.nodesteps import run_command, run_exec, run_script
 from services.runner.scope import Scope
 from services.runner.steplog import REMARKS, StepLog
-from services.runner.stopper import StepControl, StepStoppedError
+from services.runner.stopper import StepControl, StepStoppedError, why_stopped
 
 Body = Callable[[Any, Hosted], Coroutine[Any, Any, ProcessExit]]
 
@@ -198,13 +198,4 @@ def _named(task: Task) -> str:
 
 def stopped_error(bench: Bench, state: ExecutionState) -> ErrorInfo:
     """Why what ran was stopped: aborted, past its deadline, or longer than its limit."""
-    stopper = bench.stopper
-    if stopper.state is ExecutionState.TIMEDOUT:
-        return RunbusError(ErrorCode.DEADLINE_EXCEEDED, stopper.reason).info()
-    if state is ExecutionState.TIMEDOUT:
-        limit = bench.limit_s or bench.assignment.timeout_s or 0.0
-        text = f"timed out: it ran longer than its limit of {limit:g} s."
-        return RunbusError(ErrorCode.TIMEOUT, text, details={"limit_s": limit}).info()
-    if stopper.state is ExecutionState.ABORTED or stopper.state is None:
-        return RunbusError(ErrorCode.ABORTED, stopper.reason or "aborted.").info()
-    return RunbusError(ErrorCode.STEP_FAILED, stopper.reason).info()
+    return why_stopped(bench.stopper, state, bench.limit_s or bench.assignment.timeout_s)

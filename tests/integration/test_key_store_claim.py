@@ -55,6 +55,7 @@ async def test_a_second_data_directory_is_refused_and_the_first_goes_on(system: 
     await put_key(system.client, "keys/a", "one")
     error = await refusal(system, system.start_keyproxy(data_dir=str(second)))
     mark = error.details["mark"]
+    assert not second.exists(), "nothing is made before it is known to be the centre's"
     assert error.details["file"] == str(first / "keys.sqlite")
     assert f"RUNBUS_KEYS_TAKE_OVER={mark}" in error.message
     assert str(second / "keys.sqlite") in error.message

@@ -65,4 +65,5 @@ async def test_login_keys_of_the_centre_and_of_the_runner(system: System, sshd: 
     assert output.count(b"seen") == 2
     assert output.count(b"[SECURE]") == 2
     assert key.splitlines()[1].encode() not in output
-    assert b"key 'runner/deploy/none' cannot be read on runner web" in await system.output(view.id, "runner")
+    remarks = await system.output(view.id, "runner")
+    assert b"Node by-none: ssh-key-storage-path: key 'runner/deploy/none' cannot be read on runner web" in remarks

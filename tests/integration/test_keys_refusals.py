@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+import structlog
 
 from runbus.cli import exits
 from schemas import catalog
@@ -127,13 +128,13 @@ async def test_a_key_of_the_centre_for_a_runner_that_does_not_hold_the_claim(
     await put_key(system.client, "keys/db/pw", VALUE)
     instances = {name: view.instance for name, view in (await system.runners()).items()}
 
-    async def ask(runner: str, instance: str, execution: str) -> str:
+    async def ask(runner: str, instance: str, execution: str, *, reason: str = "forbidden") -> str:
         request = KeyOpenRequest(
             path="keys/db/pw", runner=runner, instance=instance, project="default", execution=execution,
             assignment="1",
         )  # fmt: skip
         error = await refused(ErrorCode.KEY_UNAVAILABLE, lambda: system.client.call(catalog.KEY_OPEN, request))
-        assert error.details == {"key": "keys/db/pw", "runner": runner, "reason": "forbidden"}
+        assert error.details == {"key": "keys/db/pw", "runner": runner, "reason": reason}
         return error.message.removeprefix(f"key 'keys/db/pw' is not given to runner {runner}: ")
 
     with Gate(tmp_path) as gate:
@@ -153,9 +154,16 @@ async def test_a_key_of_the_centre_for_a_runner_that_does_not_hold_the_claim(
         assert "no runner works on execution 'x', assignment '1'." in await ask("a1", claim.instance, "x")
         gate.open()
         await system.end_of(view.id)
-    assert await ask("a1", claim.instance, view.id) == (
+    # It had the claim: the answer comes late, and nobody is denied what he may have.
+    assert await ask("a1", claim.instance, view.id, reason="already_ended") == (
         f"no runner works on {work}. A key is given while a runner holds the claim, and not afterwards: run the job "
         "again."
     )
+    with structlog.testing.capture_logs() as logs:
+        await ask("b1", instances["b1"], view.id)
+    (told,) = [each for each in logs if each["event"] == "key.refused"]
+    assert (told["path"], told["runner"], told["reason"]) == ("keys/db/pw", "b1", "forbidden")
+    assert (told["execution"], VALUE in str(logs)) == (view.id, False)
+    assert ("keys/db/pw", "a1", "already_ended") in await audit(system)
     audited = await cli("keys", "audit", "--path", "keys/db")
     assert "forbidden" in audited.text

@@ -56,6 +56,7 @@ async def stored(system: System) -> tuple[int, int]:
 
 def key_storage(directory: Path, mount: str = "") -> str:
     """The file that says where a runner's keys are."""
+    directory.mkdir(exist_ok=True)
     keys = key_files(directory / "keys", pw=VALUE, db__pw=VALUE)
     file = directory / "key-storage.yaml"
     file.write_text(f"- {{type: file, path: '{mount}', config: {{directory: {keys}}}}}\n")
@@ -115,6 +116,24 @@ async def test_where_some_have_it_those_without_are_named(system: System, tmp_pa
     (warning,) = view.warnings
     assert "which not every runner of dmz can read: b1 has no key storage." in warning
     assert "a1" not in warning
+
+
+async def test_runners_that_would_find_different_keys(system: System, tmp_path: Path) -> None:
+    await system.up("p1:dmz", key_storage=key_storage(tmp_path / "one"))
+    system.start_runner("p2", "dmz", key_storage=key_storage(tmp_path / "two"))
+    await system.runners_ready("p2")
+    text = "the key storage of p2 is configured differently from that of p1: the same job may find another key there"
+    file = tmp_path / "job.yaml"
+    file.write_text(job(option("runner/db/pw", required=True)))
+    (put_one,) = (await system.client.call(catalog.JOB_PUT, JobPutRequest(text=file.read_text()))).warnings
+    assert put_one.startswith(f"use: {text}")
+    view = await run(system)
+    (warning,) = view.warnings
+    assert (view.state, warning.startswith(text)) == (ExecutionState.SUCCEEDED, True)
+    planned = await Cli.of(system)("job", "plan", str(file), "--fleet")
+    assert f"Warning: {text}" in planned.err
+    await put(system, job(option("keys/db/pw", required=False)))
+    assert (await run(system, options={"own": VALUE})).warnings == []
 
 
 async def test_a_runner_that_was_given_a_key_storage_is_known_to_have_it(system: System, tmp_path: Path) -> None:
@@ -182,7 +201,7 @@ async def test_a_job_that_is_stored_is_looked_at(system: System, tmp_path: Path)
     await system.up("a1:dmz", key_storage=key_storage(tmp_path, "vault"))
 
     async def warnings(*options: str) -> list[str]:
-        return (await system.client.call(catalog.JOB_PUT, JobPutRequest(text=job(*options)))).warnings
+        return (await system.client.call(catalog.JOB_PUT, JobPutRequest(text=job(*options, "{name: x}")))).warnings
 
     (required,) = await warnings(option("runner/db/pw", required=True))
     assert required.startswith(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from runbus.cli.supervisor import Part, PartSpec
+from runbus.cli.supervisor import Part, PartSpec, last_words
+from runbus.cli.up import folded
 from tests.integration.cli_system import Cli
 
 pytestmark = pytest.mark.slow
@@ -25,8 +26,54 @@ async def test_a_part_that_is_killed_is_named_with_the_signal(tmp_path: Path) ->
     done = await up.end()
     assert done.code == 1
     assert (
-        "keyproxy ended unexpectedly: killed by SIGKILL, by hand or because memory had run out. Its log (" in done.err
+        "keyproxy ended unexpectedly: killed by SIGKILL, by hand or because memory had run out. Its log is data/logs/"
+        "keyproxy.log." in done.err
     )
+
+
+async def test_what_it_said_in_this_run_is_told_and_nothing_of_earlier_ones(tmp_path: Path) -> None:
+    cli = Cli("", tmp_path)
+    words = ("up", "--port", "0", "--data-dir", "data")
+    log = tmp_path / "data" / "logs" / "keyproxy.log"
+    log.parent.mkdir(parents=True)
+    log.write_text('{"level": "error", "event": "stopped", "error": "of an earlier run"}\n' * 5)
+    done = await cli(*words, env={"RUNBUS_MASTER_KEY": "n0-base64!"})
+    assert done.code == 1
+    assert done.err.splitlines()[-1] == (
+        "Error: keyproxy ended: exit code 1. It said: the master key in RUNBUS_MASTER_KEY is no base64. It is 32 "
+        "random bytes in base64: 'openssl rand -base64 32' makes one. Its log is data/logs/keyproxy.log. "
+        "(unavailable)"
+    )
+    assert "earlier" not in done.err
+    assert '{"' not in done.err
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        ([], ""),
+        (['{"level": "info", "event": "ready"}'], ""),
+        (
+            ['{"level": "error", "event": "stopped", "error": "no disk."}', '{"level": "info", "event": "x"}'],
+            "no disk.",
+        ),
+        (['{"level": "error", "event": "fell"}', ""], "fell"),
+        (['{"level": "error", "error": "old"}', *['{"level": "info", "event": "ready"}'] * 5], ""),
+        (
+            ['{"level": "info"}', "Traceback (most recent call last):", "  in x", "ImportError: none"],
+            "ImportError: none",
+        ),
+        (["[1]"], "[1]"),
+    ],
+)
+def test_the_last_words_of_a_log(lines: list[str], text: str) -> None:
+    assert last_words(lines) == text
+
+
+def test_long_words_are_folded() -> None:
+    assert folded("one two three four\n  five", 20) == "one two three four\n  five"
+    assert folded("a part that ended said this", 20) == "a part that ended\nsaid this"
+    assert folded("bad\x1b[2J", 20) == "bad\ufffd[2J"
 
 
 @pytest.mark.parametrize(

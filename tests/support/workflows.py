@@ -24,6 +24,7 @@ from schemas.options import Option
 from schemas.subjects import Subjects
 from services.runner import assignment as life
 from services.runner.inventory import PluginInventory
+from services.runner.keyuse import ReadsKeys
 from services.runner.process import GroupFile
 from services.runner.scope import own_node
 from services.runner.slots import Slots
@@ -155,6 +156,7 @@ class Rig:
         self._plugins = Inventory("a1")
         self._plugins.load()
         self.grace_s = 0.2
+        self.keys: ReadsKeys = own_keys(None, "a1")
 
     async def run(self, *steps: Step, secrets: SecretValues | None = None, **fields: Any) -> Ran:
         """Carry a workflow out: ``fields`` are those of :class:`Assignment`."""
@@ -168,7 +170,7 @@ class Rig:
         fake: Any = log
         at = Workplace(
             bus=fake, subjects=SUBJECTS, runner="a1", instance="i1", sealing=log.sealing,
-            keys=own_keys(None, "a1"), plugins=self._plugins, slots=self.slots,
+            keys=self.keys, plugins=self._plugins, slots=self.slots,
             work_dirs=WorkDirs(str(self.directory)), groups=self._groups, env=self._env, env_secrets=[],
             masker=Masker([]), own_node=own_node("a1", ["web"]), grace_s=self.grace_s,
         )  # fmt: skip

@@ -81,3 +81,11 @@ def test_words_that_are_too_long_have_a_line_of_their_own(monkeypatch: pytest.Mo
     runs = Runs([Run("a"), Run("b c", "red"), Run("x" * 30), Run("d  e")])
     assert fold_runs(runs, 10) == [f"a {RED}b c\x1b[0m", "x" * 30, "d  e"]
     assert fold_runs(runs, 100) == [f"a {RED}b c\x1b[0m {'x' * 30} d  e"]
+
+
+def test_a_storage_that_answers_and_is_to_be_mended(capsys: pytest.CaptureFixture[str]) -> None:
+    made = runner_view()
+    made.key_storage.append(KeyStorageInfo(type="environment", remark="X-1: rename it"))
+    with click.Context(runner.show, color=False).scope():
+        print_facts(runner._facts(made))
+    assert "environment, answers; remark: X-1: rename it" in capsys.readouterr().out

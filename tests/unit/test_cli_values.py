@@ -8,7 +8,8 @@ import click
 import pytest
 
 from runbus.cli import exits
-from runbus.cli.values import DURATION, MOMENT, names_of, seconds_of, selector_of, tags_of
+from runbus.cli.main import run_command
+from runbus.cli.values import DURATION, MOMENT, chosen_tags, names_of, seconds_of, selector_of, tags_of
 from schemas.api import ExecutionView
 from schemas.jobs import RunnerSelector, SelectorMode
 from schemas.states import ExecutionState
@@ -57,6 +58,23 @@ def test_names_and_tags() -> None:
     assert tags_of("A+B,C") == ["A", "B", "C"]
     assert tags_of("A++B") == ["A", "", "B"]
     assert tags_of(" ") == []
+    assert chosen_tags(("A+B", "C")) == ["A", "B", "C"]
+    assert chosen_tags(()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["keys", "list"], ["keys", "show", "keys/db"], ["keys", "list", "--tags", "DMZ"],
+        ["run", "--tags", "DMZ", "ls"], ["job", "run", "x"], ["runner", "list"],
+        ["nodes", "source", "add", "web", "--type", "docker"],
+    ],
+)  # fmt: skip
+def test_tags_of_a_variable_without_a_value(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    at = words.index("ls") if "ls" in words else len(words)
+    for empty in ("", " "):
+        assert run_command([*words[:at], "--tags", empty, *words[at:]]) == exits.USAGE
+        assert "--tags is empty: name tags, or leave it away." in capsys.readouterr().err
 
 
 def test_the_choice_of_runners() -> None:

@@ -8,6 +8,8 @@ from tests.support.jobfiles import job, read, xml
 
 OPTIONS = "options: [{name: pw, secure: true, valueExposed: true}, {name: login, secure: true}, {name: open}]"
 
+OVER_SSH = " (over SSH only where the server accepts it: 'AcceptEnv RD_*' in its sshd_config)"
+
 
 def warnings(step: str, options: str = OPTIONS) -> list[str]:
     return read(job(options, steps=f"sequence: {{commands: [{{{step}}}]}}")).warnings
@@ -28,7 +30,7 @@ def test_a_program_in_a_command_step(line: str) -> None:
     assert warnings(f"exec: '{line}'") == [
         "f.yaml:3:24: sequence.commands[0].exec: the value of the secure option 'pw' stands in the process list of "
         "the node for as long as the program that is given it here runs: give it by standard input, or read "
-        "$RD_OPTION_PW in a script"
+        f"$RD_OPTION_PW in a script{OVER_SSH}"
     ]
 
 
@@ -55,7 +57,7 @@ def test_arguments_of_a_script_and_of_its_interpreter(kind: str) -> None:
     (args, interpreter) = warnings(f"{kind}, args: '-p ${{option.pw}}', scriptInterpreter: 'su ${{option.pw}} -c'")
     assert args.endswith(
         "commands[0].args: the value of the secure option 'pw' stands in the process list of the node for as long as "
-        "the script runs: read $RD_OPTION_PW in the script instead, or give it by standard input"
+        f"the script runs: give it by standard input, or read $RD_OPTION_PW in the script{OVER_SSH}"
     )
     assert "commands[0].scriptInterpreter: the value" in interpreter
 

@@ -89,13 +89,13 @@ class TestStoragePaths:
         [
             "keys/a", "/keys/a/b", "runner/a", "runner/keys/a", "keys/${option.a}", "keys/..${option.a}",
             "${option.a}", "${option.a}/b", "key${option.a}", "keys/a%20b", "keys/%${option.a}", "keys/${option.a}..",
-            "keys/project/${job.project}/${node.name}", "keys/50%",
+            "keys/project/${job.project}/${job.username}", "keys/50%",
         ],
     )  # fmt: skip
     def test_what_may_be_read(self, path: str) -> None:
-        text = f"- name: j\n  options:\n  - {{name: a, secure: true, storagePath: {json.dumps(path)}}}{TAIL}"
-        read = read_job_file(text, project="p")
-        assert read.jobs[0].options[0].storage_path == path
+        own = f"- {{name: own, secure: true, storagePath: {json.dumps(path)}}}"
+        read = read_job_file(f"- name: j\n  options:\n  - {{name: a}}\n  {own}{TAIL}", project="p")
+        assert read.jobs[0].options[1].storage_path == path
         assert read.warnings == []
 
 

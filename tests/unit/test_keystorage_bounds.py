@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from runbus.plugin import KeyFailure, KeyStorageError
-from services.runner.keystorage.aws import AwsSecrets
+from services.runner.keystorage.aws import AwsConfig, AwsSecrets
 from services.runner.keystorage.conjur import ConjurVariables
 from services.runner.keystorage.guarded import RunnerKeys
 from services.runner.keystorage.settings import StorageSettings
@@ -192,3 +192,26 @@ async def test_what_would_not_help_is_not_advised() -> None:
     for read_s, is_told in (("44", True), ("45", False), ("600", False)):
         config = VaultKeyStorage.config_type(token="t", read_timeout_s=float(read_s))
         assert ("raise readTimeout" in too_slow(config).message) is is_told
+
+
+@KINDS
+async def test_one_that_hangs_until_the_guard_gives_it_up_is_named_by_its_address(kind: str) -> None:
+    async with bad_provider() as provider:
+        provider.way = "silent"
+        keys = _opened(provider, kind, deadline_s=0.4, readTimeout="20")
+        error = await _failure(keys)
+        assert error.reason is KeyFailure.TIMEOUT
+        assert f" at http://127.0.0.1:{provider.port}" in error.message
+        assert error.message.endswith("had not answered after 0.4 s. Is the provider up?")
+        assert ("AWS Secrets Manager" in error.message and " in eu-west-1 had" in error.message) == (
+            kind[:3] == "aws"
+        )
+        await keys.close()
+
+
+def test_what_aws_takes_from_the_environment_is_named_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-south-2")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    assert AwsConfig().place == "AWS Secrets Manager at http://127.0.0.1:9 in eu-south-2"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://ada:pw@127.0.0.1:9")
+    assert AwsConfig(region="eu-west-1").place == "AWS Secrets Manager in eu-west-1"

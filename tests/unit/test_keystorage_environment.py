@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pytest
+import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbus.plugin import KeyEntry, KeyFailure, KeyStorageError, KeyType
 from services.runner.environment import inherited
+from services.runner.keyhealth import tell
 from services.runner.keystorage.environment import EnvironmentKeys, EnvironmentKeysConfig
+from services.runner.keystorage.guarded import RunnerKeys
+from services.runner.keystorage.settings import StorageSettings
 
 _ENV = {
     "PATH": "/bin",
@@ -127,21 +131,39 @@ class TestNames:
     async def test_no_key_can_be_told_from_it(self, name: str) -> None:
         keys = _keys({f"RUNBUS_KEY_{name}": "s3cret"})
         assert await keys.children("", deep=True) == []
-        with pytest.raises(KeyStorageError, match="no key can be told") as caught:
-            await keys.check()
-        assert caught.value.reason is KeyFailure.CONFIGURATION
-        assert "s3cret" not in caught.value.message
+        await keys.check()
+        assert f"RUNBUS_KEY_{name}: no key can be told from such a name" in keys.remark
+        assert "s3cret" not in keys.remark
 
     async def test_two_that_are_one_key(self) -> None:
         keys = _keys({"RUNBUS_KEY_A_B": "s3cret", "RUNBUS_KEY_a_B": "other"})
         failure = await _failure(keys, "a/b")
         assert failure.reason is KeyFailure.CONFIGURATION
         assert "RUNBUS_KEY_A_B, RUNBUS_KEY_a_B differ in capitals only" in failure.message
-        with pytest.raises(KeyStorageError, match="capitals"):
-            await keys.check()
+        await keys.check()
+        assert "RUNBUS_KEY_A_B, RUNBUS_KEY_a_B differ in capitals only" in keys.remark
 
     async def test_all_is_well(self) -> None:
         await _keys().check()
+        assert not _keys().remark
+
+    async def test_one_bad_name_beside_good_ones_is_a_remark_and_no_problem(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SHOP_KEY_BAD-1", "x")
+        monkeypatch.setenv("SHOP_KEY_DB_PASSWORD", "s3cret")
+        storage = StorageSettings(type="environment", config={"prefix": "SHOP_KEY_"})
+        keys = RunnerKeys([storage], {"environment": EnvironmentKeys})
+        before = keys.infos
+        (health,) = await keys.check()
+        assert (health.ok, health.problem) == (True, "")
+        assert await keys.read("db/password") == "s3cret"
+        (info,) = keys.infos
+        assert info.problem == ""
+        assert info.remark.startswith("SHOP_KEY_BAD-1: no key can be told")
+        with structlog.testing.capture_logs() as logs:
+            assert tell(before, keys.infos)
+        assert [each["log_level"] for each in logs] == ["warning"]
 
     @pytest.mark.parametrize("prefix", ["", "1A", "A-B", "A B", "Ä"])
     def test_a_prefix_that_is_none(self, prefix: str) -> None:

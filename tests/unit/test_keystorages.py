@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from domain.keys.needs import KeyNeed, refuse_or_warn
-from domain.keystorages import disagreements, lacking
+from domain.keystorages import disagreements, lacking, told_of_runners
 from schemas.errors import ErrorCode, RunbusError
 from schemas.keys import KeyStorageInfo
 from schemas.runners import RunnerView
@@ -122,3 +123,33 @@ def test_runners_that_disagree() -> None:
         "the key storage of d is configured differently from that of a: the same job may find another key there, "
         "or none",
     ]
+
+
+def other(name: str) -> RunnerView:
+    """The same mount as ``runner(name, "")``, of which something else is configured: the prefix at the provider."""
+    storage = [KeyStorageInfo(type="file", path="", digest="k2")]
+    return msgspec.structs.replace(runner(name), key_storage=storage)
+
+
+DIFFERS = (
+    "the key storage of p2 is configured differently from that of p1: the same job may find another key there, "
+    "or none"
+)
+
+
+def test_runners_that_would_find_another_key() -> None:
+    needs = [need("runner/db/pw"), need("runner/x", option="more"), need("keys/x", option="centre")]
+    assert refuse_or_warn(told_of_runners(needs, DMZ, [runner("p1", ""), other("p2")])) == [DIFFERS]
+    assert told_of_runners(needs, DMZ, [runner("p1", ""), runner("p2", "")]) == []
+
+
+def test_only_for_keys_of_the_runner_and_of_those_that_look_for_them() -> None:
+    both = [runner("p1", ""), other("p2")]
+    assert told_of_runners([need("keys/x")], DMZ, both) == []
+    assert told_of_runners([], DMZ, both) == []
+    assert told_of_runners([need("runner/x")], TagSet.local(), both) == []
+    (lacks,) = told_of_runners([need("runner/x")], DMZ, [runner("a"), runner("b", ""), runner("c", "vault")])
+    assert "not every runner" in lacks.text
+    lacks, differs = told_of_runners([need("runner/x")], DMZ, [runner("a"), *both])
+    assert "a has no key storage" in lacks.text
+    assert differs.text == DIFFERS

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from domain.keys.metadata import PROBLEM
-from runbus.cli.keysview import print_keys
+from runbus.cli.keysview import print_key, print_keys
 from runbus.plugin import KeyFailure, KeyStorageError
 from schemas.errors import ErrorCode
-from schemas.keys import KeyEntry, KeyList, KeyType
+from schemas.keys import KeyEntry, KeyList, KeyShown, KeyType
 from services.runner.keyuse import not_listed, unavailable
 
 
@@ -46,3 +46,9 @@ def test_a_key_without_a_type_says_why(capsys: pytest.CaptureFixture[str]) -> No
         ["runner/c", "unknown"],
         ["runner/d", "unreadable"],
     ]
+
+
+@pytest.mark.parametrize(("path", "shown"), [("", "runner/"), ("db", "runner/db/")])
+def test_a_folder_and_the_root(path: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    print_key(KeyShown(key=KeyEntry(path=path, folder=True), runner="r1"), root="runner/")
+    assert capsys.readouterr().out.splitlines()[0].split() == ["path", shown]

@@ -78,6 +78,8 @@ def test_a_missing_file_and_what_is_no_file_are_said(tmp_path: Path) -> None:
         with pytest.raises(RunbusError) as caught:
             read_master_key(tmp_path / name)
         assert reason(caught.value) is why
+        if why is MasterFault.MISSING:
+            assert "RUNBUS_MASTER_KEY_FILE, or give the key itself as RUNBUS_MASTER_KEY." in caught.value.message
 
 
 def test_one_is_made_for_its_owner_only_and_never_over_another(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from schemas.errors import RunbusError
 from services.keyproxy.masterkey import MasterFault, MasterKey, make_master_key
@@ -172,3 +173,29 @@ async def test_one_is_made_beside_a_file_that_holds_nothing(tmp_path: Path) -> N
     (made,) = keys_of(data_dir=str(tmp_path)).read()
     async with KeyStore.open(tmp_path / "keys.sqlite", made) as store:
         assert await store.count() == 0
+
+
+async def test_a_keyproxy_without_the_new_one_says_so_once_in_its_log(tmp_path: Path) -> None:
+    path = tmp_path / "keys.sqlite"
+    masters = keys_of(text=TEXT)
+    (old,) = masters.read()
+    async with KeyStore.open(path, old, source=masters) as store:
+        await store.put("a", b"x", by="ada")
+        with structlog.testing.capture_logs() as logs:
+            assert await store.read("a") == b"x"
+            assert not logs
+            await rotate(path, old, MasterKey(NEW_SECRET))
+            for _ in range(3):
+                with pytest.raises(RunbusError):
+                    await store.read("a")
+                with pytest.raises(RunbusError):
+                    await store.put("b", b"x", by="ada")
+    (told,) = logs
+    assert (told["event"], told["log_level"], told["file"]) == ("keys.locked", "error", str(path))
+    assert told["error"].startswith("no key can be read or stored: they are under another master key by now")
+    assert told["error"].endswith("start the keyproxy with it in one of them.")
+
+
+def test_the_last_words_of_a_rotation_name_those_that_are_locked_out() -> None:
+    said = keys_of(text=TEXT, new_text=NEW_TEXT).settle()
+    assert "Keyproxies started without RUNBUS_NEW_MASTER_KEY cannot read any more: restart them with" in said

@@ -19,6 +19,8 @@ from services.runner.nodes.local import LocalNodes
 from services.runner.nodes.marks import environment_of, new_mark, signal_script
 from services.runner.nodes.settings import NodeSettings
 from services.runner.nodes.ssh import SshNodes
+from services.runner.nodes.ssh.failures import ConnectError
+from services.runner.nodes.ssh.opening import Opener
 from services.runner.nodes.ssh.resolve import route_of
 from services.runner.nodes.ssh.route import Address, parse_address
 from tests.support.nodecontext import RecordingContext
@@ -135,10 +137,33 @@ async def test_an_attribute_that_is_no_name_of_a_key_is_named(
     assert "deploy" not in caught.value.message
 
 
-async def test_a_key_that_the_storage_does_not_have_is_the_storage_s_error(tmp_path: Path) -> None:
-    node, context = _context(tmp_path, {"hostname": "web1", "ssh-key-storage-path": "keys/none"})
-    with pytest.raises(StepError, match="keys/none"):
+@pytest.mark.parametrize(
+    ("name", "value", "more"),
+    [
+        ("ssh-key-storage-path", "keys/none", {}),
+        ("ssh_key_storage_path", "runner/../x", {}),
+        ("ssh-password-storage-path", "runner/none", {"ssh-authentication": "password"}),
+        ("ssh-password-option", "option.none", {"ssh-authentication": "password"}),
+        ("ssh-key-passphrase-storage-path", "runner/none", {"ssh-keypath": "/k"}),
+        ("ssh_key_passphrase_option", "option.none", {"ssh-keypath": "/k"}),
+    ],
+)
+async def test_a_secret_that_is_not_there_is_told_with_node_and_attribute(
+    tmp_path: Path, name: str, value: str, more: dict[str, str]
+) -> None:
+    node, context = _context(tmp_path, {"hostname": "web1", name: value, **more})
+    with pytest.raises(StepError) as caught:
         await route_of(node, context)
+    assert caught.value.message == f"Node web1: {name}: there is no key {value}."
+    assert caught.value.reason is FailureReason.NOT_FOUND
+
+
+async def test_a_stored_key_that_is_none_is_told_with_its_attribute(tmp_path: Path) -> None:
+    attributes = {"hostname": "127.0.0.1", "ssh-key-storage-path": "keys/k", "ssh-host-key-policy": "off"}
+    node = Node(name="web1", attributes=attributes)
+    route = await route_of(node, RecordingContext(node, tmp_path, secrets={"keys/k": "no key"}))
+    with pytest.raises(ConnectError, match="the private key that ssh-key-storage-path names is none that can be"):
+        await Opener().open(route, None)
 
 
 def test_a_container_is_named_by_its_attribute_else_by_the_node(tmp_path: Path) -> None:

@@ -33,6 +33,13 @@ SOURCE = SourceDefinition(name="web", type="docker", config={"docker-host": "tcp
         ({"config": {"password-storage-path": "swordfish"}}, "has to name a key"),
         ({"config": {"token_storage_path": "swordfish"}}, "has to name a key"),
         ({"config": {"ansible-ssh-key-storage-path": "swordfish"}}, "has to name a key"),
+        (
+            {"config": {"SOMETHING_storage_path": "runner/../x"}},
+            r"node source 'web': its setting 'SOMETHING_storage_path': key 'runner/../x' cannot be used: it has the "
+            r"part '.' or '..': write keys/folder/name, or runner/folder/name\.\Z",
+        ),
+        ({"config": {"password": "keys/a//b"}}, "its setting 'password': key 'keys/a//b' cannot be used: it has an"),
+        ({"config": {"ansible-vault-storage-path": "keys/%2e%2e/b"}}, "a percent-encoded"),
         ({"config": {"x": "y" * 70_000}}, "64 KiB"),
         ({"runner": RunnerSelector(mode=SelectorMode.TAGS)}, "its filter is empty"),
     ],
@@ -48,6 +55,11 @@ def test_a_key_may_stand_for_a_secret(value: str) -> None:
     checked_source(
         msgspec.structs.replace(SOURCE, config={"password": value, "vault-token": value, "token_storage_path": value})
     )
+
+
+def test_a_path_of_something_else_is_not_judged() -> None:
+    config = {"file": "keys/../nodes.yaml", "ansible-binaries-dir-path": "runner/../bin", "x-storage-path": "/a/../b"}
+    checked_source(msgspec.structs.replace(SOURCE, config=config))
 
 
 @pytest.mark.parametrize(

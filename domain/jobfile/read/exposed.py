@@ -25,6 +25,8 @@ _ASSIGNMENT: Final = re.compile(r"[A-Za-z_]\w*=")
 _SEPARATOR: Final = re.compile(r"(?:.*;|\|\|?|&&?|\{|\(|!|then|else|do)\Z", re.DOTALL)
 """A word behind which another command begins."""
 
+_OVER_SSH: Final = " (over SSH only where the server accepts it: 'AcceptEnv RD_*' in its sshd_config)"
+
 
 def tell_of_arguments(job: JobDefinition, fields: Fields) -> None:
     """Warn of each line and argument in which a process is given a secure value that scripts could read."""
@@ -42,10 +44,10 @@ def _tell(place: Place, exposed: Collection[str], *, is_line: bool) -> None:
         if is_line:
             who, instead = (
                 "the program that is given it here",
-                f"give it by standard input, or read {variable} in a script",
+                f"give it by standard input, or read {variable} in a script{_OVER_SSH}",
             )
         else:
-            who, instead = "the script", f"read {variable} in the script instead, or give it by standard input"
+            who, instead = "the script", f"give it by standard input, or read {variable} in the script{_OVER_SSH}"
         place.warn(
             f"the value of the secure option {quoted(name)} stands in the process list of the node for as long as "
             f"{who} runs: {instead}"

@@ -8,6 +8,7 @@ from typing import Any, Final
 from domain.jobfile.notes import Notes, Place, Refused
 from domain.jobfile.read.exposed import tell_of_arguments
 from domain.jobfile.read.fields import Fields, Kept, Table, Unknown, read_map, without_effect
+from domain.jobfile.read.handedon import tell_of_calls
 from domain.jobfile.read.limits import log_limit, log_limit_of, retry, retry_of
 from domain.jobfile.read.nodes import dispatch, idle_settings, node_dispatch, nodefilters
 from domain.jobfile.read.notifications import notifications
@@ -16,6 +17,7 @@ from domain.jobfile.read.plugins import Plugins, plugins
 from domain.jobfile.read.schedule import schedule, time_zone
 from domain.jobfile.read.selector import runner_selector
 from domain.jobfile.read.steps import sequence
+from domain.jobfile.read.storagepath import tell_of_references
 from domain.jobfile.read.together import look_at
 from domain.jobfile.read.values import (
     boolean,
@@ -138,16 +140,19 @@ def read_jobs(places: list[Place], notes: Notes, project: str) -> list[JobDefini
     """All jobs of a file; problems, also of jobs that contradict one another, are noted."""
     inspection = Inspection(notes)
     known: dict[tuple[str, str], int] = {}
-    jobs = []
+    jobs: list[JobDefinition] = []
+    own_places: list[Place] = []
     for place in places:
         if not inspection.accepts(place):
             break
         job = _read_job(place, project)
         if job:
             jobs.append(job)
+            own_places.append(place)
             same_path = _repeats(known, place, "group and name", job.ref.path)
             if not same_path or job.uuid != made_uuid(project, job.ref.path):
                 _repeats(known, place, "uuid", job.uuid)
+    tell_of_calls(jobs, own_places)
     return jobs
 
 
@@ -204,6 +209,7 @@ def _definition(fields: Fields, project: str) -> JobDefinition:
     )
     look_at(job, fields)
     tell_of_arguments(job, fields)
+    tell_of_references(job, fields)
     return job
 
 

@@ -40,7 +40,7 @@ class EnvironmentKeys:
     After the prefix, letters become small ones, ``_`` a slash and ``__`` an underscore: ``DB__MAIN_PASSWORD`` is
     ``db_main/password``. So each variable is one key, and each key one variable. Runs of three, five, ...
     underscores, and those at the beginning or the end, could be read in two ways: such a variable is no key. Of
-    variables that differ in capitals only (``DB_X``, ``db_x``) none is read. :meth:`check` tells of both kinds. Names
+    variables that differ in capitals only (``DB_X``, ``db_x``) none is read. ``remark`` tells of both kinds. Names
     that begin with ``RUNBUS_KEY_STORAGE`` are settings, and so is ``RUNBUS_KEY_CHECK_S``.
 
     The values are those that the environment had when the object was made.
@@ -65,6 +65,8 @@ class EnvironmentKeys:
                 self._values[path] = value
                 self._names.setdefault(path, []).append(name)
         self._variables = frozenset(found)
+        self.remark = _remark(self._unclear, self._names)
+        """What is to be renamed; all other keys can be read."""
 
     @property
     def variables(self) -> frozenset[str]:
@@ -99,16 +101,7 @@ class EnvironmentKeys:
         return in_order(each for each in entries if deep or "/" not in (below(each.path, path) or ""))
 
     async def check(self) -> None:
-        """Raises :class:`KeyStorageError` where a variable could be read in two ways."""
-        if self._unclear:
-            refuse(
-                f"{_listed(self._unclear)}: no key can be told from such a name; single underscores are slashes, "
-                "double ones underscores: rename it",
-                KeyFailure.CONFIGURATION,
-            )
-        for path, names in self._names.items():
-            if len(names) > 1:
-                refuse(_same(path, names), KeyFailure.CONFIGURATION)
+        """Return: it is there as long as the process is."""
 
     async def close(self) -> None:
         """Forget the values."""
@@ -152,6 +145,16 @@ def _path_of(name: str) -> str | None:
 def _is_text(value: str) -> bool:
     """What was no UTF-8 in the environment holds half pairs here."""
     return not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _remark(unclear: Iterable[str], names: Mapping[str, Sequence[str]]) -> str:
+    said = [_same(path, several) for path, several in names.items() if len(several) > 1]
+    if listed := _listed(unclear):
+        said.append(
+            f"{listed}: no key can be told from such a name; single underscores are slashes, double ones "
+            "underscores, and all others are letters and digits: rename it"
+        )
+    return "; ".join(said)
 
 
 def _same(path: str, names: Iterable[str]) -> str:

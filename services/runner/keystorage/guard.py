@@ -35,6 +35,8 @@ class StorageHealth(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool = False
     problem: str = ""
     """Why not; empty as long as it was not asked."""
+    remark: str = ""
+    """What is to be mended though it answers."""
     reason: KeyFailure | None = None
     checked_at: Instant | None = None
 
@@ -52,6 +54,8 @@ class GuardedStorage:
         self._masker = Masker(self.secrets)
         self._is_outside = is_outside(plugin)
         self._words = OwnWords(plugin, open_settings(config, plugin.secret_settings))
+        self._place = "" if self._is_outside else str(getattr(config, "place", ""))
+        """How texts call the provider: with its address. Of an outside plugin, ``place`` may be anything."""
         self._deadline_s = deadline_s
         self.storage = self._made(plugin, config)
 
@@ -64,7 +68,8 @@ class GuardedStorage:
     def info(self) -> KeyStorageInfo:
         """What the heartbeat says of it."""
         return KeyStorageInfo(
-            type=self.settings.type, path=self.path, digest=self.digest, problem=self.health.problem
+            type=self.settings.type, path=self.path, digest=self.digest, problem=self.health.problem,
+            remark=self.health.remark,
         )  # fmt: skip
 
     async def read(self, path: str) -> str:
@@ -103,7 +108,8 @@ class GuardedStorage:
             )  # fmt: skip
         else:
             health = StorageHealth(
-                provider=self.settings.type, path=self.path, ok=True, checked_at=datetime.now(UTC)
+                provider=self.settings.type, path=self.path, ok=True, checked_at=datetime.now(UTC),
+                remark="" if self._is_outside else str(getattr(self.storage, "remark", "")),
             )  # fmt: skip
         self.health = health
         return health
@@ -129,7 +135,7 @@ class GuardedStorage:
                 return await call()
         except BaseException as cause:  # noqa: BLE001  (KeyboardInterrupt would end the runner, and tell its text)
             if isinstance(cause, TimeoutError) and limit.expired():
-                text = f"it had not answered after {self._deadline_s:g} s. Is the provider up?"
+                text = f"{self._place or 'it'} had not answered after {self._deadline_s:g} s. Is the provider up?"
                 raise self._error(path, text, KeyFailure.TIMEOUT) from None
             if isinstance(cause, asyncio.CancelledError) and is_cancelled():
                 raise asyncio.CancelledError from None

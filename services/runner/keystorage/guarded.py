@@ -211,7 +211,9 @@ async def _close(storage: GuardedStorage) -> None:
 
 def _with_hint(message: str, path: str, runner: str) -> str:
     """A key that is not here may well be on a runner of another tag set: say how to see what is here."""
-    folder_path = shlex.quote(f"runner/{path.rpartition('/')[0]}")
+    folder_path = f"runner/{path.rpartition('/')[0]}"
+    if shlex.quote(folder_path) != folder_path:  # advice to be copied and pasted, which this one's quotes would break
+        return message
     return (
         f"{sentence(message)} A runner reads its own keys only: "
         f"'runbus keys list {folder_path} --tags @{runner}' shows those of this one"

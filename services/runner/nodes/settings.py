@@ -45,6 +45,14 @@ class NodeSettings:
         """The error of a setting that cannot be used."""
         return StepError(f"Node {self._node.name}: {problem}.", reason=FailureReason.CONFIGURATION)
 
+    def unread(self, name: str, error: StepError) -> StepError:
+        """The error of a secret that could not be had: which setting of the node asks for it."""
+        return StepError(f"Node {self._node.name}: {name}: {error.message}", reason=error.reason)
+
+    def set_name(self, *names: str) -> str:
+        """The first of these names that is set; else the first."""
+        return next((each for each in names if (self._context.setting(each) or "").strip()), names[0])
+
     def _found(self, names: tuple[str, ...]) -> tuple[str, str | None]:
         for name in names:
             value = (self._context.setting(name) or "").strip()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -14,6 +16,9 @@ AT_A_TIME: Final = 8
 """Calls, and connections."""
 _ROLE: Final = re.compile(r"arn:[a-z-]+:iam::\d{12}:role/.+\Z")
 _SESSION: Final = re.compile(r"[\w+=,.@-]{2,64}\Z", re.ASCII)
+_ENDPOINTS: Final = ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL")
+_REGIONS: Final = ("AWS_DEFAULT_REGION",)
+_REGION: Final = re.compile(r"[a-z0-9-]{1,40}\Z")
 _URL: Final = re.compile(r"https?://[^/\s@?#]+/?\Z")
 
 
@@ -97,5 +102,13 @@ class AwsConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     @property
     def place(self) -> str:
         """How errors call the service."""
-        return "AWS Secrets Manager" + (f" at {self.endpoint}" if self.endpoint else "") + (
-            f" in {self.region}" if self.region else "")  # fmt: skip
+        endpoint = self.endpoint or _of_environment(_ENDPOINTS, _URL)
+        region = self.region or _of_environment(_REGIONS, _REGION)
+        at = f" at {endpoint}" if endpoint else ""
+        return f"AWS Secrets Manager{at}{f' in {region}' if region else ''}"
+
+
+def _of_environment(names: Iterable[str], form: re.Pattern[str]) -> str:
+    """Where AWS' library takes it from where the settings are silent; what is of another form is not shown."""
+    given = next((value for name in names if (value := os.environ.get(name))), "")
+    return given if form.match(given) else ""

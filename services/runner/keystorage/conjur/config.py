@@ -83,6 +83,11 @@ class ConjurConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return in_all(self.open_timeout, self.read_timeout, self.max_retries)
 
     @property
+    def place(self) -> str:
+        """How errors of the runner's guard call it."""
+        return f"Conjur at {self.appliance_url}"
+
+    @property
     def name_prefix(self) -> str:
         """What comes before a key's path in a variable's name."""
         trimmed = self.prefix.strip("/")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -134,6 +135,12 @@ class VaultConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     def patience_s(self) -> float:
         """For whatever is asked, with all attempts."""
         return in_all(self.open_timeout_s, self.read_timeout_s, self.max_retries, self.retry_interval_ms / 1000)
+
+    @property
+    def place(self) -> str:
+        """How errors call it: its address, without a user and password that somebody wrote into it."""
+        parts = urlsplit(self.address)
+        return f"Vault at {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
     def __repr__(self) -> str:
         # Tokens and passwords are among the fields.

@@ -6,7 +6,6 @@ import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 import urllib3
@@ -31,9 +30,8 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 def shown(config: VaultConfig) -> str:
-    """Vault's address for people: without a user and password that somebody wrote into it."""
-    parts = urlsplit(config.address)
-    return f"Vault at {parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+    """Vault's address for people."""
+    return config.place
 
 
 def fault_of(cause: BaseException, config: VaultConfig) -> Fault:

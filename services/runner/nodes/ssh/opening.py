@@ -130,7 +130,7 @@ def _of_route(route: Route) -> dict[str, Any]:
 
 
 def _parsed(source: PrivateKey, text: str) -> asyncssh.SSHKey:
-    named = f"the private key {source.path}" if source.path else "the stored private key"
+    named = f"the private key {source.path}" if source.path else "the private key that ssh-key-storage-path names"
     try:
         return asyncssh.import_private_key(text, source.passphrase)
     except asyncssh.KeyEncryptionError as cause:

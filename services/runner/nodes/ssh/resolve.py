@@ -138,12 +138,13 @@ async def _login(user: str, settings: NodeSettings, context: NodeContext) -> Log
         return Login(user=user, password=password)
     if means != "privatekey":
         raise settings.wrong(f"ssh-authentication is {means!r}: say privateKey or password")
-    stored, file = _key_name(_KEY_PATHS, settings, context), settings.text(*_KEY_FILES)
+    stored, file = _key_name(_KEY_PATHS, settings), settings.text(*_KEY_FILES)
     if stored is None and file is None:
         return Login(user=user, agent=settings.text("ssh-agent") or os.environ.get("SSH_AUTH_SOCK") or None)
     passphrase = await _secret(_PASSPHRASE, settings, context)
     if stored is not None:
-        return Login(user=user, key=PrivateKey(text=await context.secret(stored), passphrase=passphrase))
+        text = await _read(stored, settings.set_name(*_KEY_PATHS), settings, context)
+        return Login(user=user, key=PrivateKey(text=text, passphrase=passphrase))
     return Login(user=user, key=PrivateKey(path=str(_file(file or "")), passphrase=passphrase))
 
 
@@ -152,15 +153,23 @@ async def _secret(
 ) -> str | None:
     """A secure option of the job, if there is one; else a stored key, if one is named (the original's order)."""
     option_names, default_option, storage_names = names
-    option, stored = settings.text(*option_names), _key_name(storage_names, settings, context)
+    option, stored = settings.text(*option_names), _key_name(storage_names, settings)
     if option is not None and stored is None:
-        return await context.secret(option)
+        return await _read(option, settings.set_name(*option_names), settings, context)
     with contextlib.suppress(StepError):
         return await context.secret(option or default_option)
-    return None if stored is None else await context.secret(stored)
+    return None if stored is None else await _read(stored, settings.set_name(*storage_names), settings, context)
 
 
-def _key_name(names: tuple[str, ...], settings: NodeSettings, context: NodeContext) -> str | None:
+async def _read(secret: str, name: str, settings: NodeSettings, context: NodeContext) -> str:
+    """The value of a key, or of a secure option. Raises :class:`StepError` that names node and setting."""
+    try:
+        return await context.secret(secret)
+    except StepError as error:
+        raise settings.unread(name, error) from None
+
+
+def _key_name(names: tuple[str, ...], settings: NodeSettings) -> str | None:
     """What names a key, or a secure option.
 
     Raises :class:`StepError` that names the node and the setting, and no value: it may be the secret itself.
@@ -168,8 +177,7 @@ def _key_name(names: tuple[str, ...], settings: NodeSettings, context: NodeConte
     stored = settings.text(*names)
     if stored is None or is_key_name(stored) or stored.startswith("option."):
         return stored
-    name = next((each for each in names if (context.setting(each) or "").strip()), names[0])
-    problem = f"{name} is no name of a key (it is not shown: it may be a secret)"
+    problem = f"{settings.set_name(*names)} is no name of a key (it is not shown: it may be a secret)"
     raise settings.wrong(f"{problem}: write runner/folder/name, or keys/folder/name for one of the centre")
 
 
