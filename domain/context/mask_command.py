@@ -11,7 +11,15 @@ from domain.context.masking import REPLACEMENT
 COMMAND: Final = b"::add-mask::"
 MAX_VALUE_BYTES: Final = 64 * 1024
 """Of a longer value, this much is masked; none of it is shown where it is told."""
-_BLANKS: Final = b" \t"
+_COMMAND: Final = re.compile(re.escape(COMMAND), re.IGNORECASE)
+_COLOUR: Final = rb"\x1b\[[0-9;:]{0,32}[mK]"
+"""Or the rest of the line in that colour, which ``grep`` writes behind each."""
+_IN_FRONT: Final = re.compile(rb"(?:[ \t]|%b)*" % _COLOUR)
+_COLOURS: Final = re.compile(rb"(?:%b)*" % _COLOUR)
+_LAST_COLOUR: Final = re.compile(rb"%b\Z" % _COLOUR)
+_OPEN_COLOUR: Final = re.compile(rb"\x1b(?:\[[0-9;:]{0,32})?\Z")
+_MAX_OPEN_BYTES: Final = 34
+_MAX_COLOUR_BYTES: Final = 35
 _LINE_ENDS: Final = re.compile(rb"[\r\n]")
 _ESCAPED: Final = re.compile(rb"%(25|0D|0A)", re.IGNORECASE)
 _UNESCAPED: Final = {b"25": b"%", b"0D": b"\r", b"0A": b"\n"}
@@ -21,8 +29,9 @@ class AddMaskStream:
     """Takes the values out of such lines of one stream of bytes, piece by piece, before anything else sees them.
 
     ``learn`` is called with each value as soon as its line ends, and the line goes on as ``::add-mask::[SECURE]``.
-    The command stands at the start of a line, behind blanks at most; its value goes to the end of it, with ``%25``,
-    ``%0D`` and ``%0A`` for a percent sign and the ends of lines. Bytes that are no UTF-8 arrive as Python's
+    The command stands at the start of a line, behind blanks and colours at most, in small letters or capitals; its
+    value goes to the end of it, but for colours around it, with ``%25``, ``%0D`` and ``%0A`` for a percent sign and
+    the ends of lines. Bytes that are no UTF-8 arrive as Python's
     ``surrogateescape`` makes them. A value of nothing but blanks is none.
 
     Holds back only what may be the start of a command, and the command until its line ends.
@@ -41,8 +50,9 @@ class AddMaskStream:
         if (
             self._value is None
             and not self._held
-            and COMMAND[:1] not in piece[-len(COMMAND) :]
-            and COMMAND not in piece
+            and COMMAND[:2] not in piece
+            and not piece.endswith(COMMAND[:1])
+            and b"\x1b" not in piece[-_MAX_OPEN_BYTES:]
         ):
             self._is_start = self._starts_at(piece, len(piece))
             return piece
@@ -63,13 +73,11 @@ class AddMaskStream:
 
     def _take_text(self, data: bytes, given_out: list[bytes]) -> bytes:
         """Give out all up to the next command; returns what follows it."""
-        at = data.find(COMMAND)
-        while at >= 0 and not self._starts_at(data, at):
-            at = data.find(COMMAND, at + 1)
-        if at >= 0:
-            given_out.append(data[: at + len(COMMAND)])
-            self._value = bytearray()
-            return data[at + len(COMMAND) :]
+        for found in _COMMAND.finditer(data):
+            if self._starts_at(data, found.start()):
+                given_out.append(data[: found.end()])
+                self._value = bytearray()
+                return data[found.end() :]
         end = self._end_of_text(data)
         self._held = data[end:]
         self._is_start = self._starts_at(data, end)
@@ -91,23 +99,35 @@ class AddMaskStream:
     def _end_of_value(self) -> bytes:
         """What to show of it."""
         value, self._value = bytes(self._value or b""), None
-        text = _ESCAPED.sub(lambda found: _UNESCAPED[found[1].upper()], value).decode("utf-8", "surrogateescape")
+        before, inner, after = _without_colours(value)
+        text = _ESCAPED.sub(lambda found: _UNESCAPED[found[1].upper()], inner).decode("utf-8", "surrogateescape")
         if not text.strip():
             return value
         self._learn(text)
-        return REPLACEMENT.encode()
+        return before + REPLACEMENT.encode() + after
 
     def _starts_at(self, data: bytes, at: int) -> bool:
-        """Whether there are but blanks between the start of the line and ``at``."""
-        line = data[_line_start(data, at) : at]
-        return not line.strip(_BLANKS) and (len(line) < at or self._is_start)
+        """Whether there are but blanks and colours between the start of the line and ``at``."""
+        start = _line_start(data, at)
+        return (start > 0 or self._is_start) and _IN_FRONT.fullmatch(data, start, at) is not None
 
     def _end_of_text(self, data: bytes) -> int:
         """Where the start of a command may be, at the end of the data; their length if there is none."""
+        tail = data[-len(COMMAND) :].lower()
         for size in range(min(len(COMMAND) - 1, len(data)), 0, -1):
-            if data.endswith(COMMAND[:size]) and self._starts_at(data, len(data) - size):
+            if tail.endswith(COMMAND[:size]) and self._starts_at(data, len(data) - size):
                 return len(data) - size
-        return len(data)
+        opened = _OPEN_COLOUR.search(data, max(0, len(data) - _MAX_OPEN_BYTES))
+        return opened.start() if opened and self._starts_at(data, opened.start()) else len(data)
+
+
+def _without_colours(value: bytes) -> tuple[bytes, bytes, bytes]:
+    """The colours in front of it, the value, the colours behind it."""
+    colours = _COLOURS.match(value)
+    start, end = colours.end() if colours else 0, len(value)
+    while found := _LAST_COLOUR.search(value, max(start, end - _MAX_COLOUR_BYTES), end):
+        end = found.start()
+    return value[:start], value[start:end], value[end:]
 
 
 def _line_start(data: bytes, at: int) -> int:

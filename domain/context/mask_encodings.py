@@ -1,9 +1,11 @@
-"""How a value is written in other languages: JSON, URLs, XML, shells, string literals, base64, hexadecimal."""
+"""How a value is written in other languages: JSON, URLs, shells, string literals, base64, hexadecimal.
+
+In ``mask_escapes`` is what HTML, XML and many writers of JSON make of single characters.
+"""
 
 from __future__ import annotations
 
 import base64
-import html
 import json
 import re
 import urllib.parse
@@ -23,8 +25,7 @@ _ANSI_C: Final = {
     "\a": "\\a", "\b": "\\b", "\x1b": "\\E", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v",
     "\\": "\\\\", "'": "\\'",
 }  # fmt: skip
-_HTML_SAFE_JSON: Final = re.compile("[<>&\u2028\u2029]")
-_CAREFUL_JSON: Final = re.compile("[<>&'+`\\x7f-\\U0010ffff]")
+_SHORT_IN_JSON: Final = re.compile(r"[\\\b\f\n\r\t]")
 _YAML: Final = {
     "\0": "\\0", "\a": "\\a", "\b": "\\b", "\t": "\\t", "\n": "\\n", "\v": "\\v", "\f": "\\f", "\r": "\\r",
     "\x1b": "\\e", "\x85": "\\N", "\xa0": "\\_", "\u2028": "\\L", "\u2029": "\\P", '"': '\\"', "\\": "\\\\",
@@ -43,7 +44,6 @@ def text_encodings(text: str) -> Iterator[str]:
     yield from _shell(text)
     yield from _json(text)
     yield from _url(text)
-    yield from _xml(text)
     yield from _literals(text)
     yield from _nested(text)
 
@@ -113,18 +113,19 @@ def _json(text: str) -> Iterator[str]:
     """What stands between the quotes of a JSON string; and that again, as JSON in JSON and in a string literal."""
     ascii_only = json.dumps(text)[1:-1]
     unicode = json.dumps(text, ensure_ascii=False)[1:-1]
-    once = {ascii_only, unicode, ascii_only.replace("/", "\\/"), unicode.replace("/", "\\/")}
-    once.add(_HTML_SAFE_JSON.sub(_u_escape, unicode))
-    once.add(_CAREFUL_JSON.sub(_u_escape, unicode.replace('\\"', "\\u0022")))
+    short = _SHORT_IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    once = {ascii_only, unicode, short, _short_json(text)}
+    once |= {form.replace("/", "\\/") for form in once}
     for form in once:
         yield form
         yield form.replace("\\", "\\\\")
         yield json.dumps(form, ensure_ascii=False)[1:-1]
+        yield _short_json(form)
 
 
-def _u_escape(found: re.Match[str]) -> str:
-    data = found[0].encode("utf-16-be", "surrogatepass")
-    return "".join(f"\\u{data[at : at + 2].hex()}" for at in range(0, len(data), 2))
+def _short_json(text: str) -> str:
+    """But for all that is written as ``u`` and four digits: such escapes are read before the search."""
+    return _SHORT_IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], text).replace('"', '\\"')
 
 
 def _url(text: str) -> Iterator[str]:
@@ -137,18 +138,6 @@ def _url(text: str) -> Iterator[str]:
                 yield _PERCENT.sub(lambda found: found[0].lower(), form)
         yield strict.replace("%20", "+").replace("~", "%7E").replace("%2A", "*")
         yield strict.replace("%", "%25")
-
-
-def _xml(text: str) -> Iterator[str]:
-    """As text and as an attribute, with each of the ways to write quotes."""
-    for base in {html.escape(text, quote=False), text.replace("&", "&amp;").replace("<", "&lt;")}:
-        for quote in ('"', "&quot;", "&#34;"):
-            for apostrophe in ("'", "&apos;", "&#39;", "&#x27;"):
-                form = base.replace('"', quote).replace("'", apostrophe)
-                yield form
-                if not form.isascii():
-                    yield "".join(char if char < "\x7f" else f"&#{ord(char)};" for char in form)
-    yield html.escape(text).replace("\n", "&#10;").replace("\r", "&#13;").replace("\t", "&#9;")
 
 
 def _literals(text: str) -> Iterator[str]:
@@ -165,12 +154,11 @@ def _literals(text: str) -> Iterator[str]:
 def _nested(text: str) -> Iterator[str]:
     """One inside another, as programs hand each other's lines on.
 
-    JSON in a URL, in XML, a third time in JSON; words of a shell in JSON; XML in XML; and YAML.
+    JSON in a URL, a third time in JSON; words of a shell in JSON; and YAML.
     """
+    yield _short_json(_short_json(_short_json(text)))
     for form in {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}:
         yield json.dumps(json.dumps(form, ensure_ascii=False)[1:-1], ensure_ascii=False)[1:-1]
-        yield html.escape(form)
-        yield html.escape(form).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
         for data in to_bytes(form):
             quoted = urllib.parse.quote(data, safe="")
             yield quoted
@@ -179,7 +167,6 @@ def _nested(text: str) -> Iterator[str]:
         quoted = text.replace("'", apostrophe)
         yield json.dumps(quoted)[1:-1]
         yield json.dumps(quoted, ensure_ascii=False)[1:-1]
-    yield html.escape(html.escape(text))
     yield "".join(map(_in_yaml, text))
 
 

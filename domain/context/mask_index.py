@@ -57,6 +57,11 @@ class FormIndex:
                     cut = min(cut, whole.origin(broken_off))
         return Found(places, min(cut, self._folded_start_at_end(data, before)))
 
+    def look_unbroken(self, data: bytes) -> Found:
+        """The same, but for forms that were broken into lines."""
+        places, cut, _ = self._find(data, b"")
+        return Found(places, min(cut, self._starts.first_in(data, quoted=True)))
+
     def _find(
         self, data: bytes, before: bytes, *, only_folded: bool = False
     ) -> tuple[list[tuple[int, int]], int, bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from domain.context.mask_escapes import readings
 from domain.context.mask_index import Found
 from domain.context.mask_known import MAX_LEARNED, Known, Learned
 from domain.context.mask_lines import MIN_WIDTH
@@ -90,10 +91,16 @@ class Masker:
         """Where secrets stand in ``data``, sorted, and where one breaks off; ``before`` stood in front of it."""
         places: list[tuple[int, int]] = []
         cut = len(data)
-        for part in (*self._known, *self._learned.parts):
+        parts = (*self._known, *self._learned.parts)
+        for part in parts:
             found = part.index.look(data, before)
             places += found.places
             cut = min(cut, found.unfinished)
+        for reading in readings(data):
+            for part in parts:
+                found = part.index.look_unbroken(reading.text)
+                places += [(reading.start(start), reading.end(end)) for start, end in found.places]
+                cut = min(cut, reading.start(found.unfinished))
         return Found(sorted(places), cut)
 
 

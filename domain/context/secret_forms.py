@@ -35,8 +35,8 @@ def forms_of(secret: str) -> Forms:
     """All forms of a secret. An empty one has none.
 
     The first are the original's ("Masking"): the value, and as a shell's line quotes or escapes it. The others
-    are how values leak elsewhere: in JSON, in a URL, in XML, in a string literal, in base64 at any offset, in
-    hexadecimal, and each line of a long key by itself.
+    are how values leak elsewhere: in JSON, in a URL, in a string literal, in base64 at any offset, in hexadecimal,
+    and each line of a long key by itself. In HTML and XML they are found by ``mask_escapes``.
     """
     if len(secret) < MIN_CHARS:
         quoted = quoted_forms(secret) if secret else set()
