@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from contextvars import copy_context
 from typing import Any, Final, TypeVar
 
 from runbus.plugin import ProcessExit
@@ -50,14 +51,19 @@ class Stopper:
     async def cut_off(self, begin: Callable[[], Coroutine[Any, Any, T]], *, within_s: float | None) -> T:
         """What brings no process with it, and may have to wait for others: keys, before the steps that need them.
 
+        What it sets in its context, such as what no log may show, holds for whoever waits, as if it was awaited.
         Raises :class:`StepStoppedError` once stopped, or after ``within_s``; it is cancelled then.
         """
+        context = copy_context()
         with self.controlling() as control:
             control.raise_if_stopped()
-            if within_s is None:
-                return await control.run_task(asyncio.ensure_future(begin()))
-            with control.expiring(within_s):
-                return await control.run_task(asyncio.ensure_future(begin()))
+            task = asyncio.get_running_loop().create_task(begin(), context=context)
+            try:
+                with nullcontext() if within_s is None else control.expiring(within_s):
+                    return await control.run_task(task)
+            finally:
+                for variable, value in context.items():
+                    variable.set(value)
 
     @contextmanager
     def controlling(self) -> Iterator[StepControl]:
