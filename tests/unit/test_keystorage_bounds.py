@@ -80,7 +80,7 @@ async def test_an_endless_answer_is_cut_off(kind: str, way: str) -> None:
 async def test_it_comes_back_when_the_provider_does(kind: str, way: str) -> None:
     before = _threads()
     async with bad_provider() as provider:
-        keys = _opened(provider, kind)
+        keys = _opened(provider, kind, openTimeout="2")  # a connection is there; how soon is the machine's matter
         assert VALUE in await keys.read("a")
         provider.way = way
         began_s = time.monotonic()
