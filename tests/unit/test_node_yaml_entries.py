@@ -109,3 +109,12 @@ def test_a_single_odd_entry_does_not_make_the_rest_slow(monkeypatch: pytest.Monk
     monkeypatch.setattr(yamlvalues, "documents", noted)
     assert len(read_nodes("resourceyaml", text + odd + text.replace("host", "next"))) == 201
     assert seen == [odd]
+
+
+def test_a_key_given_again_and_again_is_weighed_each_time() -> None:
+    text = "a:\n" + "  x: [a, b, c, d, e, f, g, h]\n" * 20
+    (entry,) = yamlentries.entries(text)
+    assert isinstance(entry, yamlentries.Entry)
+    parsed = sum(weight for _, weight in yamlvalues.documents(text, "resourceyaml"))
+    assert entry.weight >= parsed
+    check(text)

@@ -135,20 +135,23 @@ def _line_by_line(block: str, known: _Known) -> Entry | None:
         if not (match := TITLE.fullmatch(title)):
             return None
         name = match[1]
-    weight = len(block) + 2 * VALUE_WEIGHT * (1 + len(lines))
     pairs = known.pairs(lines[0])
-    if lines[0] == f"{pairs.margin}{NODE_NAME}: {name}":
-        del lines[0]  # what nodes are exported with; the entry's own key is what counts
+    own = [(NODE_NAME, name)] if lines[0] == f"{pairs.margin}{NODE_NAME}: {name}" else []  # as nodes are exported
     try:
-        attributes = dict(map(pairs.__getitem__, lines))
+        return _made(block, name, [*own, *map(pairs.__getitem__, lines[len(own) :])])
     except _OtherLineError:
         return None
     except ValueError as error:  # a number that is too long: the parser tells its line
         raise NotPlainError from error
+
+
+def _made(text: str, name: str, pairs: list[tuple[str, Any]]) -> Entry:
+    """Of a key given twice each value is weighed, and the last counts, as the parser has it."""
     _check(name)
-    if "[" in block:
-        weight += VALUE_WEIGHT * sum(len(value) for value in attributes.values() if isinstance(value, list))
-    return Entry(name, attributes, weight)
+    weight = len(text) + 2 * VALUE_WEIGHT * (1 + len(pairs))
+    if "[" in text or "- " in text:
+        weight += VALUE_WEIGHT * sum(len(value) for _, value in pairs if isinstance(value, list))
+    return Entry(name, dict(pairs), weight)
 
 
 def _next_entry(text: str, start: int) -> int:
@@ -169,20 +172,10 @@ def _stretch(text: str, start: int, end: int) -> str:
 
 def _entry(match: re.Match[str], known: _Known) -> Entry:
     try:
-        return _read(match, known)
+        pairs = [(known.key(key), known.values[text]) for key, text in LINE.findall(match[2])]
     except ValueError as error:  # a number that is too long: the parser tells its line
         raise NotPlainError from error
-
-
-def _read(match: re.Match[str], known: _Known) -> Entry:
-    name, lines = match[1], match[2]
-    pairs = LINE.findall(lines)
-    attributes = {known.key(key): known.values[text] for key, text in pairs}
-    _check(name)
-    weight = match.end() - match.start() + 2 * VALUE_WEIGHT * (1 + len(pairs))
-    if "[" in lines or "- " in lines:
-        weight += VALUE_WEIGHT * sum(len(value) for _, text in pairs if isinstance(value := known.values[text], list))
-    return Entry(name, attributes, weight)
+    return _made(match[0], match[1], pairs)
 
 
 def _value(text: str) -> Any:
