@@ -113,8 +113,7 @@ def _json(text: str) -> Iterator[str]:
     """What stands between the quotes of a JSON string; and that again, as JSON in JSON and in a string literal."""
     ascii_only = json.dumps(text)[1:-1]
     unicode = json.dumps(text, ensure_ascii=False)[1:-1]
-    short = _SHORT_IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], text)
-    once = {ascii_only, unicode, short, _short_json(text)}
+    once = {ascii_only, unicode, _shortened(text), _short_json(text)}
     once |= {form.replace("/", "\\/") for form in once}
     for form in once:
         yield form
@@ -125,7 +124,11 @@ def _json(text: str) -> Iterator[str]:
 
 def _short_json(text: str) -> str:
     """But for all that is written as ``u`` and four digits: such escapes are read before the search."""
-    return _SHORT_IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], text).replace('"', '\\"')
+    return _shortened(text).replace('"', '\\"')
+
+
+def _shortened(text: str) -> str:
+    return _SHORT_IN_JSON.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def _url(text: str) -> Iterator[str]:
