@@ -16,6 +16,7 @@ import msgspec
 
 from bus.environment import taken
 from schemas.errors import ErrorCode, RunbusError
+from services.dispatcher.settings import OWN_SECRETS
 
 READY_WITHIN_S: Final = 30.0
 STOP_WITHIN_S: Final = 30.0
@@ -27,7 +28,7 @@ _OWN: Final[dict[str, frozenset[str]]] = {
     "services.keyproxy": frozenset(
         {"RUNBUS_MASTER_KEY", "RUNBUS_MASTER_KEY_FILE", "RUNBUS_NEW_MASTER_KEY", "RUNBUS_KEYS_TAKE_OVER"}
     ),
-    "services.dispatcher": frozenset({"RUNBUS_NOTIFY_SECRET", "RUNBUS_SMTP_URL"}),
+    "services.dispatcher": OWN_SECRETS,
 }
 """Variables that one part alone is given: jobs of the Local Runner can read the environments of all of them."""
 
