@@ -54,3 +54,12 @@ def test_names_that_stand_twice_are_warned_of(capsys: pytest.CaptureFixture[str]
 def test_a_setting_that_is_missing_is_told_with_those_that_mean_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["nodes", "discover", "file", "--config", "fle=/nodes.yaml"]) == exits.ERROR
     assert "the setting 'file' is missing; setting 'fle' means nothing to file." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("entry", "got"), [("[1, 2]", "a list"), ("7", "'7'"), ("yes", "'true'"), ("", "nothing")])
+def test_what_stands_in_the_place_of_a_node_is_told_in_words(
+    entry: str, got: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("odd.yaml").write_text(f"a: {entry}\n", encoding="utf-8")
+    assert run_command(["nodes", "filter", "--file", "odd.yaml"]) == exits.ERROR
+    assert f"expected a node's attributes, 'hostname: ...', got {got}; write a map." in capsys.readouterr().err

@@ -101,7 +101,7 @@ def _nodes_in(content: Any, repeated: list[str]) -> Iterator[Node]:
 
 def _entry(entry: Any, line: int) -> LinedMap:
     if not isinstance(entry, LinedMap):
-        found = "nothing" if entry is None else shown(printed(entry) if isinstance(entry, str) else str(type(entry)))
+        found = "nothing" if entry is None else "a list" if isinstance(entry, list) else shown(printed(entry))
         raise bad_nodes(NAME, f"expected a node's attributes, 'hostname: ...', got {found}; write a map.", line)
     for key in entry:
         if not isinstance(key, str) or type(key) is not str:
